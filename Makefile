@@ -1,0 +1,23 @@
+# make report · make test · make lint: each sets up what it needs in .venv
+PYTHON ?= python3
+PY := .venv/bin/python
+
+.PHONY: report test slow lint readme
+report: .venv/ready
+	$(PY) -m comparisons
+
+test: .venv/ready
+	$(PY) -m pytest -n 2 -m "not slow"
+
+slow: .venv/ready
+	$(PY) -m pytest -n 2 -m slow
+
+lint: .venv/ready
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(PY) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	touch $@

@@ -1,0 +1,121 @@
+"""`python -m comparisons`: the whole job, or one question alone. Frameworks load when a command needs them."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from comparisons import usage
+
+UsageError: Any = typer.BadParameter.__base__  # typer gives it no public name
+app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+
+Full = Annotated[bool, typer.Option("--full", help="The whole grid: every strategy on every problem.")]
+Size = Annotated[str, typer.Option(help="tiny, default or large.")]
+Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Json = Annotated[Path | None, typer.Option("--json", help="Write the rows here.")]
+Problems = Annotated[
+    list[str] | None, typer.Option("--problem", help="Only this problem, all its strategies; repeat for more.")
+]
+Strategies = Annotated[
+    list[str] | None, typer.Option("--strategy", help="Only this strategy, on all problems; repeat for more.")
+]
+Dtypes = Annotated[
+    list[str] | None, typer.Option("--dtype", help="float64 (the verdict) or float32 (the distance to it).")
+]
+
+
+@app.callback(invoke_without_command=True)
+def everything(
+    context: typer.Context,
+    full: Full = False,
+    size: Size = "default",
+    device: Device = "cpu",
+    output: Annotated[Path, typer.Option(help="Folder for results.json and index.md.")] = Path("report"),
+) -> None:
+    """Take the gradients of several losses in PyTorch and in JAX, and show that they are equal.
+
+    Without a command: every problem with the main strategies, every strategy on the digits, and a report.
+    Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted.
+    """
+    if context.invoked_subcommand:
+        return
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise usage.BadUsage(f"--output {str(output)!r} cannot be made: {error.strerror}") from None
+    raise typer.Exit(_gradients(full, size, device, output / "results.json", output / "index.md"))
+
+
+@app.command()
+def gradients(
+    problem: Problems = None,
+    strategy: Strategies = None,
+    dtype: Dtypes = None,
+    full: Full = False,
+    size: Size = "default",
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """Are the gradients equal? One row for every problem, strategy, loss and parameter."""
+    raise typer.Exit(_gradients(full, size, device, json, None, problem or (), strategy or (), dtype or ()))
+
+
+@app.command()
+def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_loss_retained.")]) -> None:
+    """Print one strategy's two sources side by side."""
+    from rich.console import Console
+    from rich.panel import Panel
+    from rich.syntax import Syntax
+    from rich.table import Table
+
+    from comparisons import source
+    from comparisons.scenarios import STRATEGIES
+
+    usage.known("STRATEGY", [strategy], STRATEGIES)
+    console = Console()
+    panels = []
+    for side in ("torch_impl", "jax_impl"):
+        path, text = source.function(side, strategy)
+        panels.append(Panel(Syntax(text, "python", background_color="default", word_wrap=True), title=path))
+    if console.width < 180:
+        console.print(*panels, sep="\n")
+        return
+    table = Table.grid(expand=True)
+    table.add_row(*panels)
+    console.print(table)
+
+
+def _gradients(full, size, device, json, markdown, problems=(), strategies=(), dtypes=()) -> int:
+    from comparisons.problems import SIZES
+    from comparisons.scenarios import STRATEGIES, cells
+
+    usage.known("--problem", problems, SIZES)
+    usage.known("--strategy", strategies, STRATEGIES)
+    usage.known("--dtype", dtypes, ("float64", "float32"))
+    usage.known("--size", [size], ("tiny", "default", "large"))
+    usage.writable("--json", json)
+    usage.frameworks()
+    usage.device(device)
+
+    from comparisons import gradients, job
+
+    grid = cells(full, problems, strategies, dtypes)
+    return job.take(gradients.units(grid, size, device), device, json, markdown)
+
+
+def main() -> None:
+    """The console script: one line and no traceback for a reader's mistake."""
+    try:
+        status = app(standalone_mode=False)
+    except usage.BadUsage as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except UsageError as error:
+        print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
+        status = 2
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        status = 130
+    sys.exit(status)

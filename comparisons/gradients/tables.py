@@ -1,0 +1,51 @@
+"""The grids: how far apart, strategy by problem."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from comparisons.problems import SIZES
+from comparisons.rows import Row, Table
+from comparisons.scenarios import STRATEGIES
+
+
+def tables(rows: list[Row]) -> list[Table]:
+    """Both grids, or the one that was measured."""
+    return [table for table in (gradient_grid(rows), precision_grid(rows)) if table.lines]
+
+
+def gradient_grid(rows: Iterable[Row]) -> Table:
+    """Strategy x problem: the largest relative error of all its float64 rows, or what is wrong with it."""
+    title = "float64: worst error over every loss and parameter, relative to leaf scale (allowed 1e-12)"
+    return _grid(title, [row for row in rows if row["dtype"] == "float64"], _verdict)
+
+
+def precision_grid(rows: Iterable[Row]) -> Table:
+    """Strategy x problem: how far each side's float32 gradient is from the float64 reference."""
+    title = "float32: worst distance to the float64 reference in eps at leaf scale, PyTorch/JAX"
+    return _grid(title, [row for row in rows if row["dtype"] == "float32"], _eps)
+
+
+def _grid(title: str, rows: list[Row], text) -> Table:
+    cells: dict[tuple[str, str], list[Row]] = defaultdict(list)
+    for row in rows:
+        cells[row["strategy"] + (", no jit" if row["mode"] == "op-by-op" else ""), row["problem"]].append(row)
+    known = {label: None for name in STRATEGIES for label in (name, f"{name}, no jit")}
+    labels = [label for label in known if any(label == found for found, _ in cells)]
+    problems = [name for name in SIZES if any(name == found for _, found in cells)]
+    lines = [[label, *(text(cells[label, p]) if (label, p) in cells else "" for p in problems)] for label in labels]
+    return Table(title, ["strategy", *problems], lines)
+
+
+def _verdict(rows: list[Row]) -> str:
+    if any(row["status"] == "failed" for row in rows):
+        return "FAILED"
+    errors = [row["relative_error"] for row in rows]
+    worst = max(errors)
+    return f"{'DIFFERS ' if any(row['status'] != 'ok' for row in rows) else ''}{worst:.1e}" if worst else "0"
+
+
+def _eps(rows: list[Row]) -> str:
+    if any(row["status"] != "ok" for row in rows):
+        return "FAILED"
+    worst = {side: max(row["eps"] for row in rows if row["framework"] == side) for side in ("torch", "jax")}
+    return "/".join(f"{eps:.1f}" for eps in worst.values())

@@ -1,0 +1,72 @@
+"""A run as a reader sees it: live progress, tables at the end, and everything measured kept whatever happens."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table as RichTable
+
+from comparisons import gradients, results
+from comparisons.rows import Row, Table, Unit
+
+TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {"gradients": gradients.tables}
+
+
+def take(units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None) -> int:
+    """Run the units, print the tables, write what was asked for; returns the exit status."""
+    rows: dict[str, list[Row]] = {unit.question: [] for unit in units}
+    done, interrupted = 0, False
+    try:
+        for done in _progress(units, rows):  # noqa: B007
+            pass
+    except KeyboardInterrupt:
+        interrupted = True
+    console = Console()
+    tables = [table for question, found in rows.items() for table in TABLES[question](found)]
+    for table in tables:
+        console.print(f"\n{table.title}", markup=False, highlight=False)
+        console.print(_rich(table))
+    if json:
+        results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
+    if markdown:
+        markdown.write_text("\n".join(f"{table.title}\n\n{table.markdown()}\n" for table in tables))
+    every = [row for found in rows.values() for row in found]
+    wrong = sum(row["status"] in ("differs", "failed") for row in every)
+    print(f"\n{wrong} of {len(every)} rows do not hold" if wrong else f"\nall {len(every)} rows hold")
+    if json:
+        print(f"written: {', '.join(str(path) for path in (json, markdown) if path)}")
+    if interrupted:
+        print(f"interrupted after {done} of {len(units)}; what was measured is kept")
+        return 130
+    return int(wrong > 0)
+
+
+def _progress(units: list[Unit], rows: dict[str, list[Row]]):
+    """Run each unit under a live bar, its rows into `rows`; yields how many are done. A log gets a line a group."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<50}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as progress:
+        task = progress.add_task("", total=len(units))
+        for done, unit in enumerate(units, start=1):
+            progress.update(task, description=unit.label)
+            found = unit.rows()
+            rows[unit.question] += found
+            for row in [row for row in found if row["status"] in ("differs", "failed")][:3]:
+                console.print(
+                    f"{row['status']}: {row['id']}: {row['reason']}", style="red", markup=False, soft_wrap=True
+                )
+            if not console.is_terminal and (done == len(units) or units[done].group != unit.group):
+                console.print(f"{unit.group}: {done} of {len(units)}")
+            progress.update(task, completed=done)
+            yield done
+
+
+def _rich(table: Table) -> RichTable:
+    shown = RichTable(box=None, pad_edge=False)
+    for k, name in enumerate(table.header):
+        shown.add_column(name, justify="right" if k else "left", no_wrap=True)
+    for line in table.lines:
+        bad = any(word in text for text in line for word in ("DIFFERS", "FAILED"))
+        shown.add_row(*line, style="red" if bad else "")
+    return shown

@@ -1,0 +1,32 @@
+"""What every question deals in: units of work that give rows, and tables made of rows."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+Row = dict[str, Any]
+
+
+class Unit(NamedTuple):
+    """One piece of a run: `rows()` does the work; its failure is its own (a row with status `failed`)."""
+
+    question: str
+    group: str
+    label: str
+    rows: Callable[[], list[Row]]
+
+
+class Table(NamedTuple):
+    """A title, a header and lines of text: the same for the terminal, Markdown and the README."""
+
+    title: str
+    header: list[str]
+    lines: list[list[str]]
+
+    def markdown(self) -> str:
+        ruled = [self.header, ["---"] + ["---:"] * (len(self.header) - 1), *self.lines]
+        return "\n".join("| " + " | ".join(line) + " |" for line in ruled)
+
+
+def failed(row: Row, error: Exception) -> Row:
+    """`row` with what went wrong as its status and reason."""
+    return row | {"status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}

@@ -1,0 +1,57 @@
+"""What is checked before any work: names, frameworks, the device, and where the results go."""
+
+import difflib
+import tempfile
+from collections.abc import Iterable
+from importlib import metadata
+from pathlib import Path
+
+OLDEST = {"torch": (2, 11), "jax": (0, 10), "flax": (0, 12)}
+
+
+class BadUsage(Exception):
+    """One line for the reader: what was given, what is accepted, and the remedy."""
+
+
+def known(argument: str, given: Iterable[str], accepted: Iterable[str]) -> None:
+    accepted = list(accepted)
+    for name in given:
+        if name not in accepted:
+            nearest = difflib.get_close_matches(name, accepted, n=1, cutoff=0.4)
+            guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
+            raise BadUsage(f"{argument} {name!r} is not known{guess} (accepted: {', '.join(accepted)})")
+
+
+def frameworks() -> None:
+    for name, oldest in OLDEST.items():
+        wanted = ".".join(map(str, oldest))
+        try:
+            version = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            raise BadUsage(f"{name} is not installed: pip install '{name}>={wanted}'") from None
+        if tuple(int(part) for part in version.split(".")[:2]) < oldest:
+            raise BadUsage(f"{name} {version} is too old: pip install '{name}>={wanted}'")
+
+
+def device(name: str) -> None:
+    known("--device", [name], ("cpu", "cuda"))
+    if name == "cpu":
+        return
+    import jax
+    import torch
+
+    if not torch.cuda.is_available():
+        raise BadUsage("--device cuda: this PyTorch sees no GPU; use --device cpu, or install a CUDA build of torch")
+    if not any(d.platform == "gpu" for d in jax.devices()):
+        raise BadUsage("--device cuda: this JAX sees no GPU; use --device cpu, or pip install 'jax[cuda13]'")
+
+
+def writable(argument: str, path: Path | None) -> None:
+    if path is None:
+        return
+    if path.is_dir():
+        raise BadUsage(f"{argument} {str(path)!r} is a directory; name a file, such as {str(path / 'results.json')!r}")
+    try:
+        tempfile.TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        raise BadUsage(f"{argument} {str(path)!r} cannot be written: {error.strerror} ({path.parent})") from None

@@ -1,0 +1,19 @@
+"""The public face of gradparity: what other projects import. No framework is loaded until a name is used."""
+
+from importlib import import_module
+
+_HOME = {
+    "GradientMismatch": "comparisons.testing",
+    "assert_gradients_match": "comparisons.testing",
+}
+__all__ = list(_HOME)
+
+
+def __getattr__(name: str):
+    if name not in _HOME:
+        raise AttributeError(f"module 'gradparity' has no attribute {name!r}; it offers {', '.join(_HOME)}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

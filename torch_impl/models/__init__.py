@@ -1,0 +1,1 @@
+"""One file per problem: the network and its losses."""
