@@ -7,10 +7,10 @@ report: .venv/ready
 	$(PY) -m comparisons
 
 test: .venv/ready
-	$(PY) -m pytest -n 2 -m "not slow"
+	$(PY) -m pytest -n 2 --dist loadgroup -m "not slow"
 
 slow: .venv/ready
-	$(PY) -m pytest -n 2 -m slow
+	$(PY) -m pytest -n 2 --dist loadgroup -m slow
 
 lint: .venv/ready
 	$(PY) -m ruff check .

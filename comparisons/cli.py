@@ -118,4 +118,4 @@ def main() -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         status = 130
-    sys.exit(status)
+    sys.exit(status or 0)

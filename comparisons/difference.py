@@ -121,6 +121,9 @@ def _hint(a, e, error: float, loss: str, parameter: str, expected: Gradients, mi
         if not x.any() and other.any():
             return f"zero in {name}: is the gradient stopped there, or the loss dropped?"
 
+    unit = _largest(e)  # keeps the squares below from overflow and underflow
+    a, e, error = a / unit, e / unit, error / unit
+
     def explains(x):
         return abs(a - x).max() <= 1e-3 * error
 
@@ -130,7 +133,7 @@ def _hint(a, e, error: float, loss: str, parameter: str, expected: Gradients, mi
     if a.ndim == 2 and a.shape[0] == a.shape[1] and explains(e.T):
         return "actual is the transpose of expected: a square weight in the other layout?"
     for other, grads in expected.items():
-        extra = np.zeros_like(e) if grads.get(parameter) is None else np.asarray(grads[parameter])
+        extra = np.zeros_like(e) if grads.get(parameter) is None else np.asarray(grads[parameter]) / unit
         if other == loss or extra.shape != e.shape or not extra.any():
             continue
         if explains(extra):

@@ -63,7 +63,7 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
 
 
 def _rich(table: Table) -> RichTable:
-    shown = RichTable(box=None, pad_edge=False)
+    shown = RichTable(box=None, pad_edge=False, collapse_padding=True)
     for k, name in enumerate(table.header):
         shown.add_column(name, justify="right" if k else "left", no_wrap=True)
     for line in table.lines:

@@ -1,16 +1,15 @@
 """Are the gradients equal? Cells in, rows out.
 
-A float64 cell gives one row for each loss and parameter between the sides, and one for each side between the strategy
-and `per_loss_retained`. A float32 cell measures each side against the float64 reference.
+A float64 row is one loss and one parameter: how far apart the sides are, and, within each side, how far the strategy is
+from what `per_loss_retained` implies. A float32 row is one side's distance to the float64 reference.
 """
 
-from collections.abc import Iterable, Iterator
 from functools import lru_cache, partial
 
 import numpy as np
 
-from comparisons.difference import Difference, Pair, difference
-from comparisons.frameworks import Gradients, in_jax, in_torch
+from comparisons.difference import Gradients, Pair, difference
+from comparisons.frameworks import in_jax, in_torch
 from comparisons.gradients.tables import tables
 from comparisons.problems import direction, problem
 from comparisons.rows import Row, Unit, failed
@@ -18,48 +17,55 @@ from comparisons.scenarios import REFERENCE, STRATEGIES, Cell
 
 __all__ = ["implied", "rows", "tables", "units"]
 
+WITHIN = ("within_torch", "within_jax")
 
-def units(grid: Iterable[Cell], size: str = "default", device: str = "cpu") -> list[Unit]:
+
+def units(grid: list[Cell], size: str = "default", device: str = "cpu") -> list[Unit]:
     """The grid as units of work, a cell each."""
-    return [
-        Unit(
-            "gradients",
-            cell.problem,
-            f"{cell.problem}  {cell.strategy}  {cell.dtype}",
-            partial(rows, cell, size, device),
-        )
-        for cell in grid
-    ]
+    return [Unit("gradients", cell.problem, "  ".join(cell[:3]), partial(rows, cell, size, device)) for cell in grid]
 
 
 def rows(cell: Cell, size: str = "default", device: str = "cpu") -> list[Row]:
-    """The rows of one cell; if it crashes, one row with status `failed`."""
-    found: list[Row] = []
+    """The rows of one cell; if a framework raises, one row with status `failed`."""
     try:
-        comparisons = _float64(cell, size, device) if cell.dtype == "float64" else _float32(cell, size, device)
-        for framework, comparison in comparisons:
-            found += [_row(cell, size, device, framework, pair) for pair in comparison.pairs]
+        return _float64(cell, size, device) if cell.dtype == "float64" else _float32(cell, size, device)
     except Exception as error:  # whatever a framework raises is this cell's result
-        found.append(failed(_head(cell, size, device), error))
-    return found
+        return [failed(_head(cell, size, device), error)]
 
 
-def _float64(cell: Cell, size: str, device: str) -> Iterator[tuple[str | None, Difference]]:
+def _float64(cell: Cell, size: str, device: str) -> list[Row]:
     sides = {framework: evaluate(framework, cell, size, device) for framework in ("torch", "jax")}
-    yield None, difference(sides["jax"], sides["torch"], names=("jax", "torch"))
-    if STRATEGIES[cell.strategy].gives == "features" or (cell.strategy == REFERENCE and cell.jit):
-        return
-    for framework, grads in sides.items():
+    found = {"between": difference(sides["jax"], sides["torch"], names=("jax", "torch"))}
+    gives = STRATEGIES[cell.strategy].gives
+    for framework, grads in sides.items() if gives != "features" else ():
         per_loss = evaluate(framework, cell._replace(strategy=REFERENCE, jit=True), size, device)
-        expected = implied(per_loss, STRATEGIES[cell.strategy].gives, direction(problem(cell.problem, size)))
-        yield framework, difference(grads, expected, names=(cell.strategy, REFERENCE))
+        expected = implied(per_loss, gives, direction(problem(cell.problem, size)))
+        found[f"within_{framework}"] = difference(grads, expected, names=(f"{framework} {cell.strategy}", REFERENCE))
+    pairs = {key: {(p.loss, p.parameter): p for p in comparison.pairs} for key, comparison in found.items()}
+    rows = []
+    for key, pair in pairs["between"].items():
+        row = _row(cell, size, device, pair) | {"tolerance": pair.tolerance}
+        row |= {name: pairs[name][key].relative_error if name in pairs else None for name in WITHIN}
+        wrong = [(name, found[key]) for name, found in pairs.items() if not found[key].equal]
+        row |= {"equal": not wrong}
+        for name, worst in wrong[:1]:
+            row |= {"status": "differs", "reason": f"{name}: {worst.hint or f'off by {worst.relative_error:.1e}'}"}
+        rows.append(row)
+    return rows
 
 
-def _float32(cell: Cell, size: str, device: str) -> Iterator[tuple[str, Difference]]:
+def _float32(cell: Cell, size: str, device: str) -> list[Row]:
     reference = evaluate("torch", cell._replace(dtype="float64"), size, device)
+    rows = []
     for framework in ("torch", "jax"):
         grads = evaluate(framework, cell, size, device)
-        yield framework, difference(grads, reference, np.inf, names=(framework, "float64"))
+        for pair in difference(grads, reference, names=(framework, "the float64 reference")).pairs:
+            row = _row(cell, size, device, pair, framework)
+            row |= {"eps": pair.relative_error / float(np.finfo(cell.dtype).eps)}
+            if not np.isfinite(pair.error):
+                row |= {"status": "differs", "reason": pair.hint}
+            rows.append(row)
+    return rows
 
 
 def implied(per_loss: Gradients, gives: str, along: dict[str, np.ndarray]) -> Gradients:
@@ -79,9 +85,17 @@ def implied(per_loss: Gradients, gives: str, along: dict[str, np.ndarray]) -> Gr
 @lru_cache(maxsize=6)  # both sides of the reference, of a strategy, and of its float32
 def evaluate(framework: str, cell: Cell, size: str, device: str) -> Gradients:
     """One framework's gradients for one cell; the reference that a problem's cells share is taken once."""
-    if framework == "torch":
-        return in_torch(cell.problem, problem(cell.problem, size), cell.strategy, cell.dtype, device)
-    return in_jax(cell.problem, problem(cell.problem, size), cell.strategy, cell.dtype, device, cell.jit)
+    stated = problem(cell.problem, size)
+    try:
+        if framework == "torch":
+            return in_torch(cell.problem, stated, cell.strategy, cell.dtype, device)
+        return in_jax(cell.problem, stated, cell.strategy, cell.dtype, device, cell.jit)
+    except Exception as error:
+        raise SideFailed(f"{framework}: {type(error).__name__}: {error}") from error
+
+
+class SideFailed(Exception):
+    """One framework raised; the message begins with its name."""
 
 
 def _head(cell: Cell, size: str, device: str, framework: str | None = None) -> Row:
@@ -100,15 +114,8 @@ def _head(cell: Cell, size: str, device: str, framework: str | None = None) -> R
     }
 
 
-def _row(cell: Cell, size: str, device: str, framework: str | None, pair: Pair) -> Row:
+def _row(cell: Cell, size: str, device: str, pair: Pair, framework: str | None = None) -> Row:
     row = _head(cell, size, device, framework)
-    row["id"] = f"{row['id']}/{pair.loss}/{pair.parameter}"
+    row["id"] += f"/{pair.loss}/{pair.parameter}"
     row |= {"loss": pair.loss, "parameter": pair.parameter, "error": pair.error, "scale": pair.scale}
-    row |= {"relative_error": pair.relative_error, "unused": pair.unused}
-    if cell.dtype == "float64":
-        row |= {"tolerance": pair.tolerance, "equal": pair.equal}
-    else:
-        row |= {"eps": pair.relative_error / float(np.finfo(cell.dtype).eps)}
-    if not pair.equal or not np.isfinite(pair.error):
-        row |= {"status": "differs", "reason": pair.hint or f"{pair.relative_error:.1e} of leaf scale"}
-    return row
+    return row | {"relative_error": pair.relative_error, "unused": pair.unused}

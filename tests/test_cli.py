@@ -1,0 +1,156 @@
+"""The command as a reader meets it: answers, mistakes, crashes and Ctrl-C."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from comparisons import cli, usage
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command in this process; gives (exit status, stdout, stderr)."""
+
+    def run(*argv):
+        monkeypatch.setattr(sys, "argv", ["gradparity", *map(str, argv)])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        out, err = capsys.readouterr()
+        return stopped.value.code, out, err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (
+            ["gradients", "--problem", "digit"],
+            "--problem 'digit' is not known; did you mean 'digits'? (accepted: lesson,",
+        ),
+        (["gradients", "--strategy", "sumed"], "--strategy 'sumed' is not known; did you mean 'summed'?"),
+        (["gradients", "--dtype", "float46"], "did you mean 'float64'?"),
+        (["gradients", "--size", "huge"], "--size 'huge' is not known"),
+        (["--size", "xyz"], "--size 'xyz' is not known (accepted: tiny, default, large)"),
+        (["gradients", "--device", "tpu"], "(accepted: cpu, cuda)"),
+        (["gradients", "--json", "/nowhere/rows.json"], "--json '/nowhere/rows.json' cannot be written: No such file"),
+        (["gradients", "--json", "."], "--json '.' is a directory; name a file, such as 'results.json'"),
+        (["--output", "/dev/null/x"], "--output '/dev/null/x' cannot be made: Not a directory"),
+        (["show", "per_los_retained"], "did you mean 'per_loss_retained'?"),
+        (["show"], "Missing argument 'strategy'"),
+        (["gradient"], "No such command 'gradient'"),
+        (["--colour"], "No such option: --colour"),
+    ],
+    ids=lambda x: " ".join(x) if isinstance(x, list) else "",
+)
+def test_a_mistake_is_one_line_and_exit_2(command, argv, message):
+    status, out, err = command(*argv)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_cuda_without_a_gpu_is_refused(command):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a GPU")
+    status, _, err = command("gradients", "--device", "cuda")
+    assert status == 2
+    assert err == "error: --device cuda: this PyTorch sees no GPU; use --device cpu, or install a CUDA build of torch\n"
+
+
+@pytest.mark.parametrize(
+    ("version", "message"),
+    [(None, "flax is not installed: pip install 'flax>=0.12'"), ("0.8.1", "flax 0.8.1 is too old: pip install")],
+)
+def test_a_missing_or_old_framework_is_refused(command, monkeypatch, version, message):
+    right = usage.metadata.version
+
+    def found(name):
+        if name != "flax":
+            return right(name)
+        if version is None:
+            raise usage.metadata.PackageNotFoundError(name)
+        return version
+
+    monkeypatch.setattr(usage.metadata, "version", found)
+    status, _, err = command("gradients")
+    assert status == 2
+    assert message in err
+
+
+def test_the_oldest_accepted_versions_are_those_of_the_package():
+    stated = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
+    lowest = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in stated)
+    assert {name: ".".join(map(str, oldest)) for name, oldest in usage.OLDEST.items()} == {
+        name: lowest[name] for name in usage.OLDEST
+    }
+
+
+def test_gradients_prints_a_grid_and_writes_its_rows(command, tmp_path):
+    file = tmp_path / "rows.json"
+    status, out, _ = command(
+        "gradients", "--problem", "lesson", "--strategy", "summed", "--size", "tiny", "--json", file
+    )
+    assert status == 0
+    assert re.search(r"summed +0\n", out)
+    assert "all 5 rows hold" in out or "all 3 rows hold" in out
+    document = json.loads(file.read_text())
+    assert document["schema"] == 1
+    assert {"machine", "torch", "jax", "flax", "python", "time"} <= document["environment"].keys()
+    assert {row["dtype"] for row in document["gradients"]} == {"float64", "float32"}
+    assert list(tmp_path.iterdir()) == [file]
+
+
+def test_a_difference_is_exit_1_and_named(command, monkeypatch):
+    import torch_impl.first_order
+    from comparisons.gradients import evaluate
+
+    right = torch_impl.first_order.per_loss_split
+
+    def halved(losses, params):
+        found = right(losses, params)
+        return found | {"main": {"w": 0.5 * found["main"]["w"]}}
+
+    monkeypatch.setattr(torch_impl.first_order, "per_loss_split", halved)
+    evaluate.cache_clear()
+    status, out, err = command("gradients", "--problem", "lesson", "--strategy", "per_loss_split", "--size", "tiny")
+    evaluate.cache_clear()
+    assert status == 1
+    assert "differs: gradients/lesson/per_loss_split" in err
+    assert "actual = 2 x expected" in err
+    assert "DIFFERS 1.0e+00" in out
+    assert "1 of 2 rows do not hold" in out
+
+
+def test_ctrl_c_keeps_what_was_measured(tmp_path):
+    file = tmp_path / "rows.json"
+    argv = [sys.executable, "-m", "comparisons", "gradients", "--full", "--size", "tiny", "--json", file]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr.readline().startswith("lesson: ")
+        os.kill(run.pid, signal.SIGINT)
+        out, err = run.communicate(timeout=60)
+    assert run.returncode == 130
+    assert "what was measured is kept" in out
+    assert "Traceback" not in err
+    assert {row["problem"] for row in json.loads(file.read_text())["gradients"]} >= {"lesson"}
+
+
+@pytest.mark.parametrize("width", ["80", "200"])
+def test_show_prints_both_sources(command, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", width)
+    status, out, _ = command("show", "per_loss_retained")
+    assert status == 0
+    assert "torch_impl/first_order/per_loss.py" in out
+    assert "retain_graph=name != last" in out
+    assert "jax.vjp(losses.trunk, params)" in out

@@ -1,0 +1,72 @@
+"""Parameter maps: the dot test for every rule, and layers that agree with the frameworks' own."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from comparisons import layout
+from comparisons.layout import Layer, from_flax, to_flax
+
+SIZE = st.integers(1, 5)
+RULES = {
+    "parameter": st.builds(layout.parameter, SIZE, SIZE),
+    "linear": st.builds(layout.linear, SIZE, SIZE, st.booleans()),
+    "conv1d": st.builds(layout.conv, SIZE, SIZE, SIZE),
+    "conv2d": st.builds(layout.conv, SIZE, SIZE, SIZE, SIZE),
+    "conv3d": st.builds(layout.conv, SIZE, SIZE, SIZE, SIZE, SIZE),
+    "norm": st.builds(layout.norm, SIZE),
+    "attention": st.builds(lambda each, heads: layout.attention(each * heads, heads), SIZE, SIZE),
+    "lstm": st.builds(layout.lstm, SIZE, SIZE),
+    "tied": st.builds(layout.tied, SIZE, SIZE),
+}
+
+
+def test_every_rule_is_tested():
+    makers = {name for name, f in vars(layout).items() if getattr(f, "__annotations__", {}).get("return") is Layer}
+    assert makers - {"_permuted"} == {name.removesuffix("1d").removesuffix("2d").removesuffix("3d") for name in RULES}
+
+
+@pytest.mark.parametrize("rule", RULES)
+@given(data=st.data(), seed=st.integers(0, 2**32 - 1))
+def test_the_adjoint_passes_the_dot_test(rule, data, seed):
+    """<L u, v> = <u, L' v> for whole numbers, where it holds exactly."""
+    layer, rng = data.draw(RULES[rule]), np.random.default_rng(seed)
+    u = {f"layer.{leaf}".removesuffix("."): rng.integers(-9, 9, shape) for leaf, shape in layer.shapes.items()}
+    there = to_flax(u, {"layer": layer})
+    v = {name: rng.integers(-9, 9, array.shape) for name, array in there.items()}
+    back = from_flax(v, {"layer": layer})
+    assert {name: array.shape for name, array in back.items()} == {name: array.shape for name, array in u.items()}
+    assert sum(np.vdot(there[n], v[n]) for n in v) == sum(np.vdot(u[n], back[n]) for n in u)
+
+
+def test_a_map_that_is_no_permutation_is_not_undone_by_its_adjoint():
+    layer = {"l": layout.lstm(2, 3)}
+    u = {f"l.{leaf}": np.ones(shape) for leaf, shape in layer["l"].shapes.items()}
+    assert (from_flax(to_flax(u, layer), layer)["l.bias_ih_l0"] == 2).all()
+
+
+def test_a_parameter_without_a_rule_is_an_error():
+    with pytest.raises(ValueError, match=r"`layout` has no layer for \['b.weight'\]: add a row"):
+        to_flax({"a.weight": np.ones((1, 2)), "b.weight": np.ones(2)}, {"a": layout.linear(2, 1, bias=False)})
+
+
+def test_tied_weights_sum_the_gradients_of_their_copies():
+    """PyTorch differentiates one shared weight; JAX two copies of it."""
+    import jax
+    import jax.numpy as jnp
+    import torch
+
+    rng = np.random.default_rng(0)
+    w, x = rng.standard_normal((3, 5)), rng.standard_normal((4, 5))
+    shared = torch.tensor(w, requires_grad=True)
+    ((torch.tanh(torch.tensor(x) @ shared.T) @ shared) ** 2).sum().backward()
+
+    def loss(p):
+        return ((jnp.tanh(x @ p["net.embed.kernel"]) @ p["net.attend.kernel"]) ** 2).sum()
+
+    layer = {"net": layout.tied(5, 3)}
+    with jax.enable_x64(True):
+        copies = {name: jnp.asarray(array) for name, array in to_flax({"net.weight": w}, layer).items()}
+        grads = {name: np.asarray(g) for name, g in jax.grad(loss)(copies).items()}
+    np.testing.assert_allclose(from_flax(grads, layer)["net.weight"], shared.grad.numpy(), rtol=1e-12)

@@ -1,0 +1,46 @@
+"""torch_impl and jax_impl are a mirror: the same files, public names and parameter names, but for what is listed."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ONE_SIDED = {
+    ("first_order/tree.py", "grad"): "torch: `autograd.grad` takes a list; `jax.grad` takes the dict",
+    ("first_order/tree.py", "head_grad"): "torch: the cut is a detach; in JAX it is `jax.grad(head, (0, 1))`",
+    ("first_order/tree.py", "one_hot"): "jax: cotangents are a dict like the losses; torch stacks the losses first",
+    ("models/attention.py", "attend"): "jax: Flax's own attention takes a float64 softmax in float32",
+}
+
+
+def public(side: str) -> dict[tuple[str, str], list[str]]:
+    """(file, name) -> parameter names of every public function; a class has none."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for path in sorted((ROOT / side).rglob("*.py")):
+        file = str(path.relative_to(ROOT / side))
+        found[file, ""] = []
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+                found[file, node.name] = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+            if isinstance(node, ast.ClassDef):
+                found[file, node.name] = []
+    return found
+
+
+SIDES = {side: public(side) for side in ("torch_impl", "jax_impl")}
+
+
+@pytest.mark.parametrize(
+    "name", sorted(set(SIDES["torch_impl"]) | set(SIDES["jax_impl"])), ids=lambda n: " ".join(n).strip()
+)
+def test_both_sides_have_it_with_the_same_parameters(name):
+    torch, jax = SIDES["torch_impl"].get(name), SIDES["jax_impl"].get(name)
+    if name in ONE_SIDED:
+        assert (torch is None) != (jax is None), "it stands on both sides: take it out of ONE_SIDED"
+    else:
+        assert torch == jax, "on one side only, or other parameters: mirror it, or give the reason in ONE_SIDED"
+
+
+def test_what_is_listed_exists():
+    assert set(ONE_SIDED) <= set(SIDES["torch_impl"]) | set(SIDES["jax_impl"])
