@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: report test slow lint readme
+.PHONY: report test slow lint results readme
 report: .venv/ready
 	$(PY) -m comparisons
 
@@ -16,6 +16,14 @@ lint: .venv/ready
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+# The committed measurements, and the page that is made from them.
+results: .venv/ready
+	$(PY) -m comparisons gradients --full --json results/cpu.json
+	$(PY) -m comparisons.speed
+
+readme: .venv/ready
+	$(PY) -m comparisons.readme
 
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

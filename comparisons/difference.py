@@ -129,7 +129,8 @@ def _hint(a, e, error: float, loss: str, parameter: str, expected: Gradients, mi
 
     factor = np.vdot(e, a) / np.vdot(e, e)
     if explains(factor * e):
-        return f"actual = {factor:.10g} x expected: a reduction (mean or sum), a loss weight, a sign?"
+        shortest = next(text for d in range(1, 18) if explains(complex(text := f"{factor:.{d}g}") * e))
+        return f"actual = {shortest} x expected: a reduction (mean or sum), a loss weight, a sign?"
     if a.ndim == 2 and a.shape[0] == a.shape[1] and explains(e.T):
         return "actual is the transpose of expected: a square weight in the other layout?"
     for other, grads in expected.items():

@@ -14,7 +14,7 @@ class GradientMismatch(AssertionError):
     """Gradients differ; `difference` holds every pair, worst first."""
 
     def __init__(self, found: Difference):
-        super().__init__(f"\n{found}")
+        super().__init__(str(found))
         self.difference = found
 
 

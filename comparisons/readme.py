@@ -1,0 +1,70 @@
+"""`python -m comparisons.readme`: write README.md's tables from results/, and its outputs from its own code."""
+
+import contextlib
+import io
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+from comparisons.gradients.tables import gradient_grid, precision_grid
+
+ROOT = Path(__file__).parent.parent
+CODE = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
+BLOCK = re.compile(r"<!-- results: (?P<name>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
+
+
+def rewritten(text: str) -> str:
+    """The page with every output and every table made anew."""
+    text = CODE.sub(lambda m: f"```python\n{m['code']}```\n\n```text\n{output(m['code'])}```", text)
+    return BLOCK.sub(lambda m: f"<!-- results: {m['name']} -->\n{MAKERS[m['name']]()}\n<!-- end -->", text)
+
+
+def output(code: str) -> str:
+    """What the code prints; a failed assertion prints its message."""
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        try:
+            exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+        except AssertionError as failure:
+            print(f"{type(failure).__name__}: {failure}")
+    return printed.getvalue()
+
+
+def grid() -> str:
+    table = gradient_grid(_load("cpu")["gradients"])
+    return f"{table.markdown()}\n\n{table.title}."
+
+
+def precision() -> str:
+    table = precision_grid(_load("cpu")["gradients"])
+    return f"{table.markdown()}\n\n{table.title}."
+
+
+def environment() -> str:
+    found = _load("cpu")["environment"]
+    versions = ", ".join(f"{name} {found[name]}" for name in ("python", "torch", "jax", "flax", "numpy"))
+    rows = len(_load("cpu")["gradients"])
+    return (
+        f"{rows} rows in [results/cpu.json](results/cpu.json): {found['machine']}, {found['cores']} cores; {versions}."
+    )
+
+
+def speed() -> str:
+    document = _load("speed")
+    lines = [f"| `{row['command']}` | {row['seconds']:.1f} | {row['target']} |" for row in document["speed"]]
+    return "\n".join(
+        ["| seconds, imports and compilation included | measured | target |", "| --- | ---: | ---: |", *lines]
+    )
+
+
+MAKERS: dict[str, Callable[[], str]] = {f.__name__: f for f in (grid, precision, environment, speed)}
+
+
+def _load(name: str) -> dict:
+    return json.loads((ROOT / "results" / f"{name}.json").read_text())
+
+
+if __name__ == "__main__":
+    page = ROOT / "README.md"
+    page.write_text(rewritten(page.read_text()))

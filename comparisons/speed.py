@@ -1,0 +1,35 @@
+"""`python -m comparisons.speed`: how long the commands take on this machine, each in its own process."""
+
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from comparisons import results
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = {
+    "python -m comparisons --help": 0.5,
+    "python -m comparisons gradients": 75,
+    "python -m comparisons gradients --full": 300,
+    "python -m pytest -n 2 --dist loadgroup -m 'not slow'": 480,
+}
+
+
+def measure(command: str, target: float) -> dict:
+    """Wall-clock seconds of one run, the process's start included."""
+    with tempfile.TemporaryFile() as ignored:
+        argv = [sys.executable if word == "python" else word for word in shlex.split(command)]
+        start = time.perf_counter()
+        subprocess.run(argv, cwd=ROOT, check=True, stdout=ignored, stderr=ignored)
+        seconds = time.perf_counter() - start
+    print(f"{command}: {seconds:.1f} s (target {target})")
+    return {"id": f"speed/{command}", "status": "ok", "command": command, "seconds": seconds, "target": target}
+
+
+if __name__ == "__main__":
+    rows = [measure(command, target) for command, target in COMMANDS.items()]
+    document = {"schema": results.SCHEMA, "environment": results.environment("cpu"), "speed": rows}
+    results.write(ROOT / "results" / "speed.json", document)
