@@ -26,7 +26,7 @@ def in_torch(name: str, problem: Problem, strategy: str, dtype: str = "float64",
     arguments = [params]
     if STRATEGIES[strategy].gives == "along":
         arguments.append({key: torch.tensor(value, **cast) for key, value in direction(problem).items()})
-    with torch.backends.cudnn.flags(allow_tf32=False):
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         found = getattr(torch_impl.first_order, strategy)(model.losses(batch), *arguments)
     return _by_parameter(found, strategy)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from comparisons.gradients.tables import gradient_grid, precision_grid
+from comparisons.rows import Table
 
 ROOT = Path(__file__).parent.parent
 CODE = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
@@ -42,20 +43,16 @@ def precision() -> str:
 
 
 def environment() -> str:
-    found = _load("cpu")["environment"]
+    document = _load("cpu")
+    found = document["environment"]
     versions = ", ".join(f"{name} {found[name]}" for name in ("python", "torch", "jax", "flax", "numpy"))
-    rows = len(_load("cpu")["gradients"])
-    return (
-        f"{rows} rows in [results/cpu.json](results/cpu.json): {found['machine']}, {found['cores']} cores; {versions}."
-    )
+    rows = f"{len(document['gradients'])} rows in [results/cpu.json](results/cpu.json)"
+    return f"{rows}: {found['machine']}, {found['cores']} cores; {versions}."
 
 
 def speed() -> str:
-    document = _load("speed")
-    lines = [f"| `{row['command']}` | {row['seconds']:.1f} | {row['target']} |" for row in document["speed"]]
-    return "\n".join(
-        ["| seconds, imports and compilation included | measured | target |", "| --- | ---: | ---: |", *lines]
-    )
+    lines = [[f"`{row['command']}`", f"{row['seconds']:.1f}", str(row["target"])] for row in _load("speed")["speed"]]
+    return Table("", ["seconds, imports and compilation included", "measured", "target"], lines).markdown()
 
 
 MAKERS: dict[str, Callable[[], str]] = {f.__name__: f for f in (grid, precision, environment, speed)}

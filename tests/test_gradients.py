@@ -67,6 +67,20 @@ def test_an_unused_parameter_is_none_one_by_one_and_zeros_when_batched(strategy,
     assert found["digit", "digit.weight"] is None
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", SIZES)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_the_grid_holds_on_a_gpu(name, strategy):
+    import jax
+    import torch
+
+    if not torch.cuda.is_available() or not any(device.platform == "gpu" for device in jax.devices()):
+        pytest.skip("PyTorch and JAX do not both see a GPU")
+    for dtype in ("float64", "float32"):
+        found = rows(Cell(name, strategy, dtype), "tiny", "cuda")
+        assert [row["reason"] for row in found if row["status"] != "ok"] == []
+
+
 def test_ids_are_unique_and_stable():
     found = [row["id"] for cell in cells(problems=("lesson",)) for row in cell_rows(cell)]
     assert len(found) == len(set(found))
