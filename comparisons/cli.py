@@ -63,6 +63,47 @@ def gradients(
 
 
 @app.command()
+def lesson(
+    claim: Annotated[
+        list[str] | None, typer.Option("--claim", help="Only this claim, 1 to 19; repeat for more.")
+    ] = None,
+    json: Json = None,
+) -> None:
+    """Are the lesson's 19 claims right? Each is tried in both frameworks, and the evidence decides."""
+    from comparisons.lesson.claims import CLAIMS
+
+    usage.known("--claim", claim or (), map(str, CLAIMS))
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import job
+    from comparisons import lesson as question
+
+    raise typer.Exit(job.take(question.units(map(int, claim or ())), "cpu", json))
+
+
+@app.command()
+def pitfalls(
+    name: Annotated[
+        list[str] | None, typer.Option("--name", help="Only this card, or peers, twice, unequal; repeat for more.")
+    ] = None,
+    full: Annotated[bool, typer.Option("--full", help="Also what needs a C++ compiler.")] = False,
+    json: Json = None,
+) -> None:
+    """What goes wrong: each pitfall reproduced, its remedy at work, and where strategies are not equal."""
+    from comparisons.pitfalls.table import CARDS, FULL, SECTIONS
+
+    usage.known("--name", name or (), [*CARDS, *SECTIONS, *FULL])
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import job
+    from comparisons import pitfalls as question
+
+    raise typer.Exit(job.take(question.units(name or (), full), "cpu", json))
+
+
+@app.command()
 def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_loss_retained.")]) -> None:
     """Print one strategy's two sources side by side."""
     from rich.console import Console

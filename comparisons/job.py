@@ -3,14 +3,20 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table as RichTable
+from rich.text import Text
 
-from comparisons import gradients, results
+from comparisons import gradients, lesson, pitfalls, results
 from comparisons.rows import Row, Table, Unit
 
-TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {"gradients": gradients.tables}
+TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
+    "gradients": gradients.tables,
+    "lesson": lesson.tables,
+    "pitfalls": pitfalls.tables,
+}
+CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}
 
 
 def take(units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None) -> int:
@@ -23,6 +29,9 @@ def take(units: list[Unit], device: str, json: Path | None = None, markdown: Pat
     except KeyboardInterrupt:
         interrupted = True
     console = Console()
+    for question, found in rows.items():
+        for card in CARDS.get(question, lambda _: [])(found):
+            console.print(card)
     tables = [table for question, found in rows.items() for table in TABLES[question](found)]
     for table in tables:
         console.print(f"\n{table.title}", markup=False, highlight=False)
@@ -68,5 +77,5 @@ def _rich(table: Table) -> RichTable:
         shown.add_column(name, justify="right" if k else "left", no_wrap=True)
     for line in table.lines:
         bad = any(word in text for text in line for word in ("DIFFERS", "FAILED"))
-        shown.add_row(*line, style="red" if bad else "")
+        shown.add_row(*map(Text, line), style="red" if bad else "")
     return shown

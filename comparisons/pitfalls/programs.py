@@ -1,0 +1,262 @@
+"""Checks: where a compiler or a tracer stands between the code and its values."""
+
+import os
+import shutil
+import warnings
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import torch
+
+import jax_impl.pitfalls.compiled
+import jax_impl.pitfalls.traced
+import torch_impl.pitfalls.compiled
+import torch_impl.pitfalls.traced
+from comparisons.facts import Fact
+from comparisons.pitfalls.found import Found
+from comparisons.pitfalls.lifetimes import leaf
+from comparisons.watch import NOTHING, numbers, raised, same
+
+POINT = np.array([0.25, 0.75])
+
+
+def compiler() -> str | None:
+    """The C++ compiler that inductor would use, or None."""
+    return shutil.which(os.environ.get("CXX", "g++")) or shutil.which("clang++")
+
+
+def compiled_second_order(backend: str = "aot_eager") -> Found:
+    torch.compiler.reset()
+    e, s, c = np.exp(POINT), np.sin(POINT), np.cos(POINT)
+    expected = e * (s + c) + 2 * e * (s + c) * 2 * e * c
+    w = leaf(*POINT)
+    error = raised(lambda: torch_impl.pitfalls.compiled.compiled_second_order(w, backend))
+    fixed = torch_impl.pitfalls.compiled.compiled_second_order_fixed(leaf(*POINT), backend)
+    with jax.enable_x64(True):
+        jitted = jax_impl.pitfalls.compiled.compiled_second_order(jnp.asarray(POINT))
+    return Found(
+        error,
+        [Fact("w.grad is untouched", w.grad is None, "None")],
+        [Fact("the gradient of loss and penalty, compiled whole", same(fixed, expected), numbers(fixed))],
+        [Fact("absent: jit and grad compose", same(jitted, expected), numbers(jitted))],
+    )
+
+
+def compiled_second_order_silent(backend: str = "aot_eager") -> Found:
+    torch.compiler.reset()
+    e = np.exp(POINT)
+    full, loss_only = e + 2 * e * e, e
+    silent = torch_impl.pitfalls.compiled.compiled_second_order_silent(leaf(*POINT), backend)
+    eager = torch_impl.pitfalls.compiled.compiled_second_order_silent(leaf(*POINT), "eager")
+    loss = torch.compile(lambda w: w.exp().sum(), backend=backend)(w := leaf(*POINT))
+    (grad,) = torch.autograd.grad(loss, w, create_graph=True)
+    alone = torch.autograd.grad((grad**2).sum(), w, allow_unused=True)[0]
+    with jax.enable_x64(True):
+        f = jax.jit(lambda w: jnp.exp(w).sum())
+        jitted = jax.grad(lambda w: f(w) + (jax.grad(f)(w) ** 2).sum())(jnp.asarray(POINT))
+    return Found(
+        NOTHING,
+        [
+            Fact(
+                "no error; the penalty's part is missing",
+                same(silent, loss_only),
+                f"{numbers(silent)}, not {numbers(full)}",
+            ),
+            Fact("the penalty alone, with allow_unused=True, gives None", alone is None, str(alone)),
+        ],
+        [Fact("not compiled, the same code is right", same(eager, full), numbers(eager))],
+        [Fact("absent: jit and grad compose", same(jitted, full), numbers(jitted))],
+    )
+
+
+def donated_buffers(backend: str = "aot_eager") -> Found:
+    def run(function):
+        torch.compiler.reset()
+        w = torch.eye(2, dtype=torch.float64, requires_grad=True)
+        return raised(lambda: function(w, backend)), w
+
+    error, w = run(torch_impl.pitfalls.compiled.donated_buffers)
+    none, _ = run(torch_impl.pitfalls.compiled.donated_buffers_fixed)
+    pullback = jax.jit(lambda w: jax.vjp(lambda w: (jnp.exp(w).sum(), jnp.tanh(w).sum()), w)[1])(jnp.eye(2))
+    pull = jax.jit(lambda pullback, cotangent: pullback(cotangent)[0])
+    together, apart = pull(pullback, (1.0, 1.0)), pull(pullback, (1.0, 0.0)) + pull(pullback, (0.0, 1.0))
+    return Found(
+        error,
+        [Fact("w.grad is untouched", w.grad is None, "None")],
+        [Fact("retained first: then summed, then retained, no error", not none.kind, str(none))],
+        [Fact("absent: a pullback crosses jit, pulled in any order", same(together, apart), numbers(apart))],
+    )
+
+
+def deleted_buffer() -> Found:
+    w = jnp.ones(4)
+    error = raised(lambda: jax_impl.pitfalls.compiled.donated_buffers(w))
+    fixed = jax_impl.pitfalls.compiled.donated_buffers_fixed(jnp.ones(4))
+    p = torch.ones(4)
+    optimizer = torch.optim.SGD([p], 0.1)
+    p.grad = torch.ones(4)
+    optimizer.step()
+    return Found(
+        error,
+        [Fact("the caller's array is deleted", w.is_deleted(), "w.is_deleted()")],
+        [Fact("the new value under the old name", same(fixed, np.full(4, 1.9)), numbers(fixed))],
+        [Fact("absent: an optimiser writes in place, and p stays readable", same(p, np.full(4, 0.9)), numbers(p))],
+    )
+
+
+def recompiled() -> Found:
+    traced: list[int] = []
+    jax_impl.pitfalls.compiled.recompiled(jnp.ones(3), (2, 3, 3), traced)
+    fresh = list(traced)
+    traced.clear()
+    jax_impl.pitfalls.compiled.recompiled_fixed(jnp.ones(3), (2, 3, 3), traced, 4)
+    seen: list = []
+
+    def backend(graph, _):
+        seen.append(graph)
+        return graph.forward
+
+    torch.compiler.reset()
+    f = torch.compile(lambda rows, w: (rows @ w).sum(), backend=backend)
+    for count in (2, 3, 3):
+        f(torch.ones(count, 3), torch.ones(3))
+    return Found(
+        NOTHING,
+        [Fact("K = 2, 3, 3 in fresh closures: three traces", fresh == [2, 3, 3], f"traced for K = {fresh}")],
+        [
+            Fact(
+                "one function, losses as an argument of one shape: one trace",
+                traced == [4],
+                f"traced for {traced} rows",
+            )
+        ],
+        [
+            Fact(
+                "eager PyTorch traces nothing; torch.compile traces per shape, not per call",
+                len(seen) == 2,
+                f"{len(seen)} graphs for the same three calls",
+            )
+        ],
+    )
+
+
+def kept_intermediate() -> Found:
+    kept: list = []
+    error = raised(lambda: jax_impl.pitfalls.traced.kept_intermediate(jnp.array(POINT), kept))
+    fixed = jax_impl.pitfalls.traced.kept_intermediate_fixed(jnp.array(POINT))
+    tensors: list = []
+    torch_impl.pitfalls.traced.kept_intermediate(leaf(*POINT), tensors)
+    return Found(
+        error,
+        [Fact("the list holds a tracer", isinstance(kept[0], jax.core.Tracer), type(kept[0]).__name__)],
+        [Fact("has_aux returns the value", same(fixed, np.tanh(POINT) + 1), numbers(fixed))],
+        [
+            Fact(
+                "no error: the tensor is a value, and holds its graph",
+                same(tensors[0], np.tanh(POINT)) and tensors[0].grad_fn is not None,
+                f"{numbers(tensors[0])} with {tensors[0].grad_fn.name()}",
+            )
+        ],
+    )
+
+
+def branch_on_value() -> Found:
+    w = jnp.array(POINT)
+    error = raised(lambda: jax_impl.pitfalls.traced.branch_on_value(w))
+    unjitted = jax.grad(lambda w: (w**2).sum() if w.sum() > 0 else -w.sum())(w)
+    fixed = jax_impl.pitfalls.traced.branch_on_value_fixed(jnp.array(POINT))
+    other = torch_impl.pitfalls.traced.branch_on_value(leaf(*POINT))
+    return Found(
+        error,
+        [Fact("the argument stays readable", not w.is_deleted() and same(w, POINT), numbers(w))],
+        [
+            Fact("lax.cond", same(fixed, 2 * POINT), numbers(fixed)),
+            Fact("without jit, grad alone allows the `if`", same(unjitted, 2 * POINT), numbers(unjitted)),
+        ],
+        [Fact("absent: the graph is of the branch taken", same(other, 2 * POINT), numbers(other))],
+    )
+
+
+def concrete_value() -> Found:
+    error = raised(lambda: jax_impl.pitfalls.traced.concrete_value(jnp.array(POINT)))
+    fixed = jax_impl.pitfalls.traced.concrete_value_fixed(jnp.array(POINT))
+    always = torch.is_warn_always_enabled()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        torch.set_warn_always(True)
+        try:
+            silent = torch_impl.pitfalls.traced.concrete_value(leaf(*POINT))
+        finally:
+            torch.set_warn_always(always)
+    right = torch_impl.pitfalls.traced.concrete_value_fixed(leaf(*POINT))
+    full = np.full(2, 2 * POINT.sum())
+    return Found(
+        error,
+        [
+            Fact(
+                "PyTorch: no error, half of the gradient",
+                same(silent, full / 2),
+                f"{numbers(silent)}, not {numbers(full)}",
+            ),
+            Fact(
+                "it warns, once a process",
+                bool(caught),
+                str(caught[0].message).splitlines()[0] if caught else "no warning",
+            ),
+        ],
+        [
+            Fact("left an array", same(fixed, full), numbers(fixed)),
+            Fact("left a tensor", same(right, full), numbers(right)),
+        ],
+        [Fact("JAX raises where PyTorch is silent", bool(error.kind), error.kind)],
+    )
+
+
+def float64_input() -> Found:
+    array = np.array([1.0, 1.0 + 1e-12])
+    single = jax_impl.pitfalls.traced.float64_input(array)
+    double = jax_impl.pitfalls.traced.float64_input_fixed(array)
+    other = torch_impl.pitfalls.traced.float64_input(array)
+    return Found(
+        NOTHING,
+        [
+            Fact(
+                "float64 in, float32 out",
+                single.dtype == "float32" and single[0] == single[1],
+                "1 + 1e-12 has become 1",
+            )
+        ],
+        [Fact("with x64 on", double.dtype == "float64" and same(double, array, 0), str(double.dtype))],
+        [
+            Fact(
+                "absent: the dtype is the array's",
+                other.dtype == torch.float64 and same(other, array, 0),
+                str(other.dtype),
+            )
+        ],
+    )
+
+
+def integer_parameter() -> Found:
+    params = {"w": jnp.array([1.0, 2.0]), "count": jnp.array([3, 4])}
+    error = raised(lambda: jax_impl.pitfalls.traced.integer_parameter(params))
+    gradient = jax.vjp(lambda n: n * 1.0, params["count"])[1](jnp.ones(2))[0]
+    fixed = jax_impl.pitfalls.traced.integer_parameter_fixed(params)
+    other = raised(lambda: torch_impl.pitfalls.traced.integer_parameter(torch.tensor([3, 4])))
+    floating = torch_impl.pitfalls.traced.integer_parameter_fixed(torch.tensor([3, 4]))
+    return Found(
+        error,
+        [Fact("the gradient itself is there, and is nothing", gradient.dtype == jax.dtypes.float0, "dtype float0")],
+        [
+            Fact(
+                "floats updated, integers kept",
+                same(fixed["w"], [-2.0, -2.0]) and same(fixed["count"], [3, 4], 0),
+                numbers(fixed["w"]),
+            ),
+        ],
+        [
+            Fact("an integer cannot even require grad", bool(other.kind), other.message),
+            Fact("a floating copy can", floating.requires_grad, str(floating.dtype)),
+        ],
+    )
