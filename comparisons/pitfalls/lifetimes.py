@@ -96,9 +96,9 @@ def stale_pullback() -> Found:
     moved = np.tanh(x @ v1)
     old, new = 2 * h.T @ (h @ w0), 2 * moved.T @ (moved @ w1)
     with jax.enable_x64(True):
-        arguments = [jnp.asarray(a) for a in (v0, w0, x)]
-        _, stale = theirs.in_place_step(*arguments, rate=0.1)
-        _, fixed = theirs.in_place_step_fixed(*arguments, rate=0.1)
+        arguments = (jnp.asarray(v0), jnp.asarray(w0), jnp.asarray(x))
+        _, stale = theirs.in_place_step(*arguments, 0.1)
+        _, fixed = theirs.in_place_step_fixed(*arguments, 0.1)
     v, w, x = (torch.tensor(a, requires_grad=True) for a in start())
     error = raised(lambda: ours.in_place_step(v, w, x, torch.optim.SGD([v, w], 0.1)))
     return Found(

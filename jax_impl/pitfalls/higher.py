@@ -36,23 +36,23 @@ def retain_grad_batched(w: Array) -> Array:
 
 
 @jax.custom_vjp
-def clamped(z: Array) -> Array:
+def _clamped(z: Array) -> Array:
     """The identity, whose cotangent is clamped at 1."""
     return z
 
 
-clamped.defvjp(lambda z: (z, None), lambda _, cotangent: (jnp.minimum(cotangent, 1.0),))
+_clamped.defvjp(lambda z: (z, None), lambda _, cotangent: (jnp.minimum(cotangent, 1.0),))
 
 
 def hook_per_backward(w: Array) -> Array:
     """A `custom_vjp` is JAX's hook, and it too runs once per pull: clamping each loss is not clamping the sum."""
-    z, pullback = jax.vjp(clamped, w)
+    z, pullback = jax.vjp(_clamped, w)
     return pullback(2 * jnp.ones_like(z))[0] + pullback(3 * jnp.ones_like(z))[0]
 
 
 def hook_per_backward_fixed(w: Array) -> Array:
     """One pull of the summed cotangents."""
-    z, pullback = jax.vjp(clamped, w)
+    z, pullback = jax.vjp(_clamped, w)
     return pullback(5 * jnp.ones_like(z))[0]
 
 
