@@ -36,7 +36,8 @@ def everything(
 ) -> None:
     """Take the gradients of several losses in PyTorch and in JAX, and show that they are equal.
 
-    Without a command: every problem with the main strategies, every strategy on the digits, and a report.
+    Without a command: every problem with the main strategies, every strategy on the digits, the lesson's claims, the
+    pitfalls, and a report.
     Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted.
     """
     if context.invoked_subcommand:
@@ -45,7 +46,12 @@ def everything(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise usage.BadUsage(f"--output {str(output)!r} cannot be made: {error.strerror}") from None
-    raise typer.Exit(_gradients(full, size, device, output / "results.json", output / "index.md"))
+    json, markdown = output / "results.json", output / "index.md"
+    work = _gradients(full, size, device, json)
+
+    from comparisons import job, lesson, pitfalls
+
+    raise typer.Exit(job.take([*work, *lesson.units(), *pitfalls.units()], device, json, markdown))
 
 
 @app.command()
@@ -59,7 +65,11 @@ def gradients(
     json: Json = None,
 ) -> None:
     """Are the gradients equal? One row for every problem, strategy, loss and parameter."""
-    raise typer.Exit(_gradients(full, size, device, json, None, problem or (), strategy or (), dtype or ()))
+    work = _gradients(full, size, device, json, problem or (), strategy or (), dtype or ())
+
+    from comparisons import job
+
+    raise typer.Exit(job.take(work, device, json))
 
 
 @app.command()
@@ -128,7 +138,8 @@ def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_l
     console.print(table)
 
 
-def _gradients(full, size, device, json, markdown, problems=(), strategies=(), dtypes=()) -> int:
+def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) -> list:
+    """The units of work, once everything about the request has been checked."""
     from comparisons.problems import SIZES
     from comparisons.scenarios import STRATEGIES, cells
 
@@ -140,10 +151,9 @@ def _gradients(full, size, device, json, markdown, problems=(), strategies=(), d
     usage.frameworks()
     usage.device(device)
 
-    from comparisons import gradients, job
+    from comparisons import gradients
 
-    grid = cells(full, problems, strategies, dtypes)
-    return job.take(gradients.units(grid, size, device), device, json, markdown)
+    return gradients.units(cells(full, problems, strategies, dtypes), size, device)
 
 
 def main() -> None:
