@@ -38,7 +38,9 @@ def play(steps: int) -> Course:
     layout = {"generator.l1": linear(8, WIDTH), "generator.l2": linear(WIDTH, 64)}
     layout |= {"discriminator.l1": linear(64, WIDTH), "discriminator.l2": linear(WIDTH, 1)}
     noise = np.random.default_rng(6).standard_normal((steps, BATCH, 8))
-    return Course(layout, [{"images": b["images"], "noise": z} for b, z in zip(classify(steps).batches, noise, strict=True)])
+    return Course(
+        layout, [{"images": b["images"], "noise": z} for b, z in zip(classify(steps).batches, noise, strict=True)]
+    )
 
 
 def read(steps: int) -> Course:
@@ -113,6 +115,6 @@ def _flat(log: list[dict]) -> Arrays:
     found: dict[str, list[float]] = {}
     for step in log:
         for name, entry in step.items():
-            for key, value in (entry.items() if isinstance(entry, dict) else (("", entry),)):
+            for key, value in entry.items() if isinstance(entry, dict) else (("", entry),):
                 found.setdefault(f"{name}/{key}".removesuffix("/"), []).append(float(value))
     return {name: np.array(values) for name, values in found.items()}

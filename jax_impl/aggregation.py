@@ -39,11 +39,11 @@ def pcgrad(gram: Array, order: Sequence[Sequence[int]] | None = None) -> Array:
     return weights.sum(0)
 
 
-def upgrad(gram: Array, tolerance: float = 1e-14, sweeps: int = 1000) -> Array:
+def upgrad(gram: Array, sweeps: int = 1000) -> Array:
     """Each gradient moves the least distance after which it opposes no loss: `pcgrad`'s sweep, until it stands still.
 
-    A sweep may also take back what an earlier one added, and ends at the projection on the dual cone (Hildreth's
-    method). The moved gradients add up; the paper takes their mean. Quinton and Rey, 2024, arXiv:2406.16232.
+    A sweep may also take back what an earlier one added, and they end at the projection on the dual cone (Hildreth's
+    method; near-parallel conflicts take many). The moved gradients add up; the paper takes their mean. Quinton and Rey, 2024, arXiv:2406.16232.
     """
     own = jnp.eye(len(gram), dtype=gram.dtype)
 
@@ -57,13 +57,13 @@ def upgrad(gram: Array, tolerance: float = 1e-14, sweeps: int = 1000) -> Array:
 
     def moving(carry):
         before, added, count = carry
-        return (count < sweeps) & (jnp.abs(added - before).max() > tolerance * jnp.abs(added).max())
+        return (count < sweeps) & (jnp.abs(added - before).max() > _rounding(gram) * jnp.abs(added).max())
 
     _, added, _ = jax.lax.while_loop(moving, sweep, sweep((None, jnp.zeros_like(gram), 0)))
     return (own + added).sum(0)
 
 
-def mgda(gram: Array, tolerance: float = 1e-14, steps: int = 1000) -> Array:
+def mgda(gram: Array, steps: int = 1000) -> Array:
     """The shortest convex combination of the gradients: no loss's gradient has a smaller part along it than its square.
 
     Each step moves weight from the loss that descends most to the one that descends least, as far as the line allows
@@ -77,7 +77,7 @@ def mgda(gram: Array, tolerance: float = 1e-14, steps: int = 1000) -> Array:
 
     def unequal(carry):
         weights, count = carry
-        return (count < steps) & (extremes(weights)[2] > tolerance * gram.diagonal().max())
+        return (count < steps) & (extremes(weights)[2] > _rounding(gram) * gram.diagonal().max())
 
     def move(carry):
         weights, count = carry
@@ -93,3 +93,7 @@ def mgda(gram: Array, tolerance: float = 1e-14, steps: int = 1000) -> Array:
 def _nonzero(x: Array) -> Array:
     """A loss with no gradient conflicts with none: 0 / tiny = 0."""
     return jnp.maximum(x, jnp.finfo(x.dtype).tiny)
+
+
+def _rounding(x: Array) -> float:
+    return 32 * float(jnp.finfo(x.dtype).eps)

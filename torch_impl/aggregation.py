@@ -42,11 +42,11 @@ def pcgrad(gram: Tensor, order: Sequence[Sequence[int]] | None = None) -> Tensor
     return weights.sum(0)
 
 
-def upgrad(gram: Tensor, tolerance: float = 1e-14, sweeps: int = 1000) -> Tensor:
+def upgrad(gram: Tensor, sweeps: int = 1000) -> Tensor:
     """Each gradient moves the least distance after which it opposes no loss: `pcgrad`'s sweep, until it stands still.
 
-    A sweep may also take back what an earlier one added, and ends at the projection on the dual cone (Hildreth's
-    method). The moved gradients add up; the paper takes their mean. Quinton and Rey, 2024, arXiv:2406.16232.
+    A sweep may also take back what an earlier one added, and they end at the projection on the dual cone (Hildreth's
+    method; near-parallel conflicts take many). The moved gradients add up; the paper takes their mean. Quinton and Rey, 2024, arXiv:2406.16232.
     """
     own = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     added = torch.zeros_like(gram)
@@ -55,12 +55,12 @@ def upgrad(gram: Tensor, tolerance: float = 1e-14, sweeps: int = 1000) -> Tensor
         for j in range(len(gram)):
             inner = (own + added) @ gram[j]
             added[:, j] = (added[:, j] - inner / _nonzero(gram[j, j])).clamp(min=0)
-        if (added - before).abs().max() <= tolerance * added.abs().max():
+        if (added - before).abs().max() <= _rounding(gram) * added.abs().max():
             break
     return (own + added).sum(0)
 
 
-def mgda(gram: Tensor, tolerance: float = 1e-14, steps: int = 1000) -> Tensor:
+def mgda(gram: Tensor, steps: int = 1000) -> Tensor:
     """The shortest convex combination of the gradients: no loss's gradient has a smaller part along it than its square.
 
     Each step moves weight from the loss that descends most to the one that descends least, as far as the line allows
@@ -71,7 +71,7 @@ def mgda(gram: Tensor, tolerance: float = 1e-14, steps: int = 1000) -> Tensor:
         inner = gram @ weights
         least, most = inner.argmin(), torch.where(weights > 0, inner, -torch.inf).argmax()
         gap = inner[most] - inner[least]
-        if gap <= tolerance * gram.diagonal().max():
+        if gap <= _rounding(gram) * gram.diagonal().max():
             break
         curvature = gram[least, least] + gram[most, most] - 2 * gram[least, most]
         step = torch.minimum(gap / _nonzero(curvature), weights[most])
@@ -83,3 +83,7 @@ def mgda(gram: Tensor, tolerance: float = 1e-14, steps: int = 1000) -> Tensor:
 def _nonzero(x: Tensor) -> Tensor:
     """A loss with no gradient conflicts with none: 0 / tiny = 0."""
     return x.clamp(min=torch.finfo(x.dtype).tiny)
+
+
+def _rounding(x: Tensor) -> float:
+    return 32 * torch.finfo(x.dtype).eps

@@ -12,7 +12,7 @@ from jax import Array
 from jax.nn import softplus
 
 from jax_impl.models.losses import Batch, Params
-from jax_impl.training.multi_task import Log
+from jax_impl.training.per_loss import Log
 
 BETAS = (0.5, 0.999)
 

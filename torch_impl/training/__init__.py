@@ -5,9 +5,9 @@ place, and what was logged at each step. A `_wrong` loop is the common mistake, 
 """
 
 from torch_impl.training.gan import gan_detached, gan_one_forward, gan_retained, gan_wrong
-from torch_impl.training.multi_task import alternating, multi_task, surgery
-from torch_impl.training.summed import accumulation, inspected
-from torch_impl.training.truncated import truncated, truncated_accumulated, truncated_wrong
+from torch_impl.training.per_loss import alternating, multi_task, surgery
+from torch_impl.training.recurrent import truncated, truncated_accumulated, truncated_wrong
+from torch_impl.training.total import accumulation, inspected
 
 __all__ = [
     "accumulation",

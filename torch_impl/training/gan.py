@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, autograd
 
 from torch_impl.models.losses import Batch, Params
-from torch_impl.training.multi_task import Log
+from torch_impl.training.per_loss import Log
 
 BETAS = (0.5, 0.999)
 

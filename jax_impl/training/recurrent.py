@@ -12,7 +12,7 @@ import optax
 from jax import Array
 
 from jax_impl.models.losses import Batch, Params
-from jax_impl.training.multi_task import MOMENTUM, Log
+from jax_impl.training.per_loss import MOMENTUM, Log
 
 
 def chunk_loss(params: Params, state: Array, batch: Batch) -> tuple[Array, Array]:
@@ -94,7 +94,7 @@ def truncated_wrong(params: Params, batches: Iterable[Batch], rate: float = 0.05
             values.append(value)
         return jnp.stack(values).mean(), values
 
-    (_, values), gradient = jax.value_and_grad(loss, has_aux=True)(params)
+    (_, values), gradient = jax.jit(jax.value_and_grad(loss, has_aux=True))(params)
     updates, _ = optimizer.update(gradient, optimizer.init(params))
     return optax.apply_updates(params, updates), [{"value": value} for value in values]
 

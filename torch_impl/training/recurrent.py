@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from torch_impl.models.losses import Batch, Params
-from torch_impl.training.multi_task import MOMENTUM, Log
+from torch_impl.training.per_loss import MOMENTUM, Log
 
 
 def chunk_loss(params: Params, state: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:

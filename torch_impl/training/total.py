@@ -5,7 +5,7 @@ from collections.abc import Iterable
 import torch
 
 from torch_impl.models.losses import Batch, Params
-from torch_impl.training.multi_task import MOMENTUM, Log, Model
+from torch_impl.training.per_loss import MOMENTUM, Log, Model
 
 
 def accumulation(
@@ -33,7 +33,9 @@ def split(batch: Batch, parts: int) -> list[Batch]:
     """The batch in equal parts, in order: the mean of their means is the mean."""
     size = len(next(iter(batch.values())))
     if parts < 1 or size % parts:
-        raise ValueError(f"`parts` must divide the batch of {size} (got {parts}): unequal parts weigh examples unequally")
+        raise ValueError(
+            f"`parts` must divide the batch of {size} (got {parts}): unequal parts weigh examples unequally"
+        )
     return [dict(zip(batch, rows, strict=True)) for rows in zip(*(v.chunk(parts) for v in batch.values()), strict=True)]
 
 

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import optax
 
 from jax_impl.models.losses import Batch, Params
-from jax_impl.training.multi_task import MOMENTUM, Log, Model
+from jax_impl.training.per_loss import MOMENTUM, Log, Model
 
 
 def accumulation(
@@ -42,7 +42,9 @@ def split(batch: Batch, parts: int) -> Batch:
     """The batch in equal parts, in order, along a new first axis: the mean of their means is the mean."""
     size = len(next(iter(batch.values())))
     if parts < 1 or size % parts:
-        raise ValueError(f"`parts` must divide the batch of {size} (got {parts}): unequal parts weigh examples unequally")
+        raise ValueError(
+            f"`parts` must divide the batch of {size} (got {parts}): unequal parts weigh examples unequally"
+        )
     return {name: v.reshape(parts, -1, *v.shape[1:]) for name, v in batch.items()}
 
 
@@ -59,7 +61,7 @@ def inspected(
     def step(params, state, batch):
         value, gradient = jax.value_and_grad(lambda p: sum(losses(batch)(p).values()))(params)
         updates, state = optimizer.update(gradient, state)
-        logged = {"value": value, "norm": optax.global_norm(gradient)}
+        logged = {"value": value, "norm": optax.tree.norm(gradient)}
         return optax.apply_updates(params, updates), state, logged
 
     state, log = optimizer.init(params), []
