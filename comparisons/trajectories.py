@@ -18,7 +18,7 @@ WIDTH, BATCH = 16, 16
 
 
 class Course(NamedTuple):
-    """What a loop is trained on: the parameters' layout, the batches in order, and the model for loops that take one."""
+    """What a loop is trained on: the parameters' layout, the batches in order, and the model where it takes one."""
 
     layout: Layout
     batches: list[Arrays]
@@ -38,9 +38,8 @@ def play(steps: int) -> Course:
     layout = {"generator.l1": linear(8, WIDTH), "generator.l2": linear(WIDTH, 64)}
     layout |= {"discriminator.l1": linear(64, WIDTH), "discriminator.l2": linear(WIDTH, 1)}
     noise = np.random.default_rng(6).standard_normal((steps, BATCH, 8))
-    return Course(
-        layout, [{"images": b["images"], "noise": z} for b, z in zip(classify(steps).batches, noise, strict=True)]
-    )
+    pairs = zip(classify(steps).batches, noise, strict=True)
+    return Course(layout, [{"images": batch["images"], "noise": z} for batch, z in pairs])
 
 
 def read(steps: int) -> Course:
@@ -76,7 +75,7 @@ class Run(NamedTuple):
 
 
 def in_torch(loop: str, steps: int = 100, nudge: float = 0.0, **options: Any) -> Run:
-    """The loop in PyTorch, float64. `nudge` moves every parameter at the start, relative to the largest of its array."""
+    """The loop in PyTorch, float64. `nudge` moves every parameter's start, relative to the largest of its array."""
     course = LOOPS[loop](steps)
     params = {k: torch.tensor(v, requires_grad=True) for k, v in start(course.layout, nudge).items()}
     batches = [{k: torch.tensor(v) for k, v in batch.items()} for batch in course.batches]

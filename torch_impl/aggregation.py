@@ -46,7 +46,8 @@ def upgrad(gram: Tensor, sweeps: int = 1000) -> Tensor:
     """Each gradient moves the least distance after which it opposes no loss: `pcgrad`'s sweep, until it stands still.
 
     A sweep may also take back what an earlier one added, and they end at the projection on the dual cone (Hildreth's
-    method; near-parallel conflicts take many). The moved gradients add up; the paper takes their mean. Quinton and Rey, 2024, arXiv:2406.16232.
+    method; near-parallel conflicts take many). The moved gradients add up; the paper takes their mean. Quinton and
+    Rey, 2024, arXiv:2406.16232.
     """
     own = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     added = torch.zeros_like(gram)

@@ -71,8 +71,8 @@ def gan_retained(params: Params, batches: Iterable[Batch], rate: float = 0.002) 
 
     def step(d, g, d_state, g_state, batch):
         fake, pullback = jax.vjp(lambda g: generate(g, batch["noise"]), g)
-        loss = lambda d, fake: d_loss(judge(d, flat(batch)), judge(d, fake))
-        d_value, (into_d, dfake) = jax.value_and_grad(loss, (0, 1))(d, fake)
+        judged = jax.value_and_grad(lambda d, fake: d_loss(judge(d, flat(batch)), judge(d, fake)), (0, 1))
+        d_value, (into_d, dfake) = judged(d, fake)
         pullback(dfake)
         d, d_state = update(d, into_d, d_state, rate)
         g_value, dfake = jax.value_and_grad(lambda fake: g_loss(judge(d, fake)))(fake)

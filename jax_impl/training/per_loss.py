@@ -41,8 +41,8 @@ def surgery(
         values, grads = found(params), per_loss_retained(found, params)  # one forward: XLA merges the two
         gram = gramian(grads)
         updates, state = optimizer.update(combine(grads, aggregate(gram)), state)
-        norms = jnp.sqrt(gram.diagonal())
-        logged = {n: {"value": v, "norm": norm} for (n, v), norm in zip(values.items(), norms)}
+        norms = dict(zip(values, jnp.sqrt(gram.diagonal()), strict=True))
+        logged = {name: {"value": values[name], "norm": norms[name]} for name in values}
         return optax.apply_updates(params, updates), state, logged
 
     state, log = optimizer.init(params), []

@@ -43,7 +43,7 @@ def split(batch: Batch, parts: int) -> Batch:
     size = len(next(iter(batch.values())))
     if parts < 1 or size % parts:
         raise ValueError(
-            f"`parts` must divide the batch of {size} (got {parts}): unequal parts weigh examples unequally"
+            f"`parts` must divide the batch of {size} (got {parts}): a small part would weigh as a large one"
         )
     return {name: v.reshape(parts, -1, *v.shape[1:]) for name, v in batch.items()}
 

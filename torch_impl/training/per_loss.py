@@ -37,8 +37,8 @@ def surgery(
         last = list(values)[-1]
         grads = {n: grad(v, params, retain_graph=n != last, materialize_grads=True) for n, v in values.items()}
         gram = gramian(grads)
-        norms = gram.diagonal().sqrt()
-        log.append({n: {"value": v.item(), "norm": norm.item()} for (n, v), norm in zip(values.items(), norms)})
+        norms = dict(zip(values, gram.diagonal().sqrt(), strict=True))
+        log.append({name: {"value": values[name].item(), "norm": norms[name].item()} for name in values})
         for name, total in combine(grads, aggregate(gram)).items():
             params[name].grad = total
         optimizer.step()

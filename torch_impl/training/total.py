@@ -34,7 +34,7 @@ def split(batch: Batch, parts: int) -> list[Batch]:
     size = len(next(iter(batch.values())))
     if parts < 1 or size % parts:
         raise ValueError(
-            f"`parts` must divide the batch of {size} (got {parts}): unequal parts weigh examples unequally"
+            f"`parts` must divide the batch of {size} (got {parts}): a small part would weigh as a large one"
         )
     return [dict(zip(batch, rows, strict=True)) for rows in zip(*(v.chunk(parts) for v in batch.values()), strict=True)]
 
