@@ -38,6 +38,7 @@ import torch
 import jax_impl.training
 import torch_impl.training
 from comparisons import trajectories
+from comparisons.layout import to_flax
 from jax_impl.training import recurrent as jax_recurrent
 
 # %% [markdown]
@@ -61,7 +62,7 @@ print(support.raises(loss.backward))
 w = jnp.array([1.0, 2.0])
 value, pullback = jax.vjp(lambda w: (w**2).sum(), w)
 w = w - 0.1 * pullback(1.0)[0]
-print("the pullback says", pullback(1.0)[0].tolist(), "| the gradient at the new w is", (2 * w).tolist())
+print("the pullback says", pullback(1.0)[0].round(3), "| the gradient at the new w is", (2 * w).round(3))
 
 # %% [markdown]
 # ## Predict
@@ -79,9 +80,7 @@ messages = {}
 for retain_graph in (False, True):
     start = trajectories.start(course.layout)
     params = {k: torch.tensor(v, requires_grad=True) for k, v in start.items()}
-    messages[retain_graph] = support.raises(
-        torch_impl.training.gan_wrong, params, batches, retain_graph=retain_graph
-    )
+    messages[retain_graph] = support.raises(torch_impl.training.gan_wrong, params, batches, retain_graph=retain_graph)
     moved = {k.partition(".")[0] for k, p in params.items() if (p.detach().numpy() != start[k]).any()}
     print(f"retain_graph={retain_graph!s:5} moved: {', '.join(moved)} | {messages[retain_graph][:110]}")
 support.compare(prediction, (moved, messages[True] is None))
@@ -92,7 +91,7 @@ support.compare(prediction, (moved, messages[True] is None))
 
 # %%
 support.show(jax_impl.training.gan_wrong)
-runs = {name: trajectories.in_jax(name, 50) for name in ("gan_wrong", "gan_one_forward", "gan_detached")}
+runs = {name: trajectories.in_jax(name) for name in ("gan_wrong", "gan_one_forward", "gan_detached")}
 print("wrong = one forward: ", trajectories.drift(runs["gan_wrong"], runs["gan_one_forward"]) < 1e-12)
 print("wrong = detached:    ", trajectories.drift(runs["gan_wrong"], runs["gan_detached"]) < 1e-12)
 
@@ -108,13 +107,14 @@ support.show(torch_impl.training.gan_detached, jax_impl.training.gan_detached)
 support.show(torch_impl.training.gan_one_forward, jax_impl.training.gan_one_forward)
 
 # %%
+ours = {name: trajectories.in_torch(name) for name in ("gan_detached", "gan_one_forward")}
 figure, axes = plt.subplots(1, 2, figsize=(8, 2.6), sharey=True)
 for axis, player in zip(axes, ("discriminator", "generator"), strict=True):
     for name, colour in (("gan_detached", "#4477aa"), ("gan_one_forward", "#ee6677")):
-        ours, theirs = trajectories.in_torch(name), trajectories.in_jax(name)
-        axis.plot(ours.log[player], color=colour, label=f"{name}, PyTorch")
-        axis.plot(theirs.log[player], color="black", linewidth=1, linestyle=":", label=f"{name}, JAX")
-        print(f"{player:13} {name:16} last loss: PyTorch {ours.log[player][-1]:.6f}, JAX {theirs.log[player][-1]:.6f}")
+        sides = ours[name].log[player], runs[name].log[player]
+        axis.plot(sides[0], color=colour, label=f"{name}, PyTorch")
+        axis.plot(sides[1], color="black", linewidth=1, linestyle=":", label=f"{name}, JAX")
+        print(f"{player:13} {name:16} last loss: PyTorch {sides[0][-1]:.6f}, JAX {sides[1][-1]:.6f}")
     axis.set_title(f"loss of the {player}", fontsize=9)
     axis.set_xlabel("step")
     axis.spines[["top", "right"]].set_visible(False)
@@ -147,7 +147,8 @@ support.show(torch_impl.training.truncated, jax_impl.training.truncated)
 
 # %%
 course = trajectories.LOOPS["truncated_wrong"](8)
-params = {k: jnp.asarray(v, jnp.float32) for k, v in trajectories.to_flax(trajectories.start(course.layout), course.layout).items()}
+stated = to_flax(trajectories.start(course.layout), course.layout)
+params = {k: jnp.asarray(v, jnp.float32) for k, v in stated.items()}
 batches = [{k: jnp.asarray(v, jnp.float32) for k, v in batch.items()} for batch in course.batches]
 
 

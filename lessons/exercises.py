@@ -71,12 +71,16 @@ def bytes_left(answer: int) -> str:
     for name, value in values.items():
         value.backward(retain_graph=name != "loss4")
     if answer == held():
-        return f"Right: {held():,} bytes, the features and one row for each of the four heads that were not visited last."
+        return (
+            f"Right: {held():,} bytes, the features and one row for each of the four heads that were not visited last."
+        )
     if answer == forward:
         return f"Not yet: {forward:,} bytes is what it holds after forward. The last backward frees what it visits."
     if answer == 0:
         return "Not yet: the last backward frees only what it visits. Which heads does it not visit?"
-    return f"Not yet: it is not {answer:,}. Count the features once, and one number per example for each head not visited."
+    return (
+        f"Not yet: it is not {answer:,}. Count the features once, and one number per example for each head not visited."
+    )
 
 
 def ratio_of_sixteen(answer: float) -> str:
@@ -107,7 +111,9 @@ def safe_square_root(safe_sqrt: Callable) -> str:
     (gradient,) = torch.autograd.grad(value.sum(), w, retain_graph=True)
     (poison,) = torch.autograd.grad(0 * value.sum(), w)
     if gradient.isnan().any() or poison.isnan().any():
-        return f"Not yet: the gradient at [0, 4] is {gradient.tolist()}. The branch not taken is differentiated as well."
+        return (
+            f"Not yet: the gradient at [0, 4] is {gradient.tolist()}. The branch not taken is differentiated as well."
+        )
     if not torch.equal(gradient, torch.tensor([0.0, 0.25])):
         return f"Not yet: the gradient at [0, 4] should be [0, 0.25], and is {gradient.tolist()}."
     return "Right: one `where` inside, so that the root never sees a zero, and one outside."
@@ -133,3 +139,21 @@ def two_players(both: Callable) -> str:
     if not torch.allclose(into_g, expected_g.detach(), rtol=1e-4):
         return f"Not yet: the generator's gradient is {into_g.item():g}, and should be {expected_g.item():g}."
     return "Right: the first is asked for with the graph retained, and neither is stored in a parameter."
+
+
+def accumulates(accumulate: Callable) -> str:
+    """8: `accumulate(loss, w, parts)` leaves the gradient of the mean over all examples in `w.grad`."""
+    examples = torch.tensor([1.0, 2.0, 3.0, 10.0])
+    w = torch.tensor(2.0, requires_grad=True)
+    w.grad = torch.tensor(100.0)
+    accumulate(lambda w, part: (w * part).mean(), w, [examples[:3], examples[3:]])
+    found, expected = float("nan") if w.grad is None else w.grad.item(), examples.mean().item()
+    if found == expected:
+        return "Right: cleared first, and each part weighted by its share of the examples."
+    if found > 100:
+        return f"Not yet: {found:g}. What was in `w.grad` before is still in it."
+    if found == 12:
+        return "Not yet: 12 is the sum of the parts' means. Weight each by its share of the examples."
+    if found == 6:
+        return "Not yet: 6 is the mean of the parts' means. The parts have 3 examples and 1."
+    return f"Not yet: {found:g}, and the batch's gradient is {expected:g}."
