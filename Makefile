@@ -2,7 +2,7 @@
 PYTHON ?= python3
 PY := .venv/bin/python
 
-.PHONY: report test slow lint results readme
+.PHONY: report test slow lint results readme lessons
 report: .venv/ready
 	$(PY) -m comparisons
 
@@ -11,6 +11,10 @@ test: .venv/ready
 
 slow: .venv/ready
 	$(PY) -m pytest -n 2 --dist loadgroup -m slow
+
+# Run every lesson and write its outputs beside it.
+lessons: .venv/ready
+	$(PY) lessons/execute.py
 
 lint: .venv/ready
 	$(PY) -m ruff check .

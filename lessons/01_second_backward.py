@@ -59,8 +59,9 @@ total, product = loss.grad_fn, loss.grad_fn.next_functions[0][0]
 leaf = product.next_functions[1][0]
 print("still linked:", total.name(), "->", product.name(), "->", leaf.name())
 finished = []
-for node in (total, product, leaf):
-    node.register_hook(lambda *_, name=node.name(): finished.append(name))
+total.register_hook(lambda *_: finished.append(total.name()))
+product.register_hook(lambda *_: finished.append(product.name()))
+leaf.register_hook(lambda *_: finished.append(leaf.name()))
 support.raises(loss.backward)
 print("finished before the error:", finished)
 

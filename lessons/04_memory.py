@@ -184,7 +184,8 @@ axes[-1].legend(frameon=False, fontsize=8)
 figure.tight_layout()
 
 # %% [markdown]
-# *A, then B* fails at B: A's backward has freed the trunk. What B had saved for itself is freed on the way to the error.
+# *A, then B* fails at B: A's backward has freed the trunk. What B had saved for itself is freed on the way to the
+# error.
 #
 # ## Exercise
 # `many_heads(batch=64, width=32, depth=3, losses=5)` in float32, linear heads, each loss differentiated on its own and

@@ -89,8 +89,8 @@ for name in NAMES:
 # %% [markdown]
 # ## When losses disagree
 # Two gradients conflict if their inner product is negative: a step along one climbs the other. *Gradient surgery*
-# chooses weights from the inner products. `pcgrad` removes each conflict once, `upgrad` until none is left, `mgda` takes
-# the shortest combination.
+# chooses weights from the inner products. `pcgrad` removes each conflict once, `upgrad` until none is left, `mgda`
+# takes the shortest combination.
 
 # %%
 support.show(torch_impl.aggregation.upgrad, jax_impl.aggregation.upgrad)
@@ -121,8 +121,8 @@ for rule in ("pcgrad", "upgrad", "mgda"):
     print(f"{rule:7} last 20 steps: {losses}; JAX the same: {trajectories.drift(b, a) < 1e-11}")
 
 # %% [markdown]
-# `mgda` barely moves here: the loss of the weights (`decay`) has a short gradient, and the shortest combination is mostly
-# that one. A rule is a choice, and not an improvement by itself.
+# `mgda` barely moves here: the loss of the weights (`decay`) has a short gradient, and the shortest combination is
+# mostly that one. A rule is a choice, and not an improvement by itself.
 #
 # ## One loss at a time
 # `alternating` follows one loss at each step. Here the frameworks' habits differ. PyTorch leaves None in the `.grad` of
@@ -152,8 +152,8 @@ print(
 
 # %% [markdown]
 # ## Exercise
-# The loop below is meant to give the batch's gradient in two parts. It is wrong twice. Write `accumulate(loss, w, parts)`
-# so that `w.grad` is the gradient of the mean over all examples, whatever the parts' sizes and whatever `w.grad` was.
+# The loop below is meant to give the batch's gradient in two parts. It is wrong twice. Write
+# `accumulate(loss, w, parts)` so that `w.grad` is the gradient of the mean over all examples, whatever the parts' sizes and whatever `w.grad` was.
 # ```python
 # def accumulate(loss, w, parts):   # loss(w, part) is the mean over the examples of the part
 #     for part in parts:
