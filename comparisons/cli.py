@@ -122,9 +122,9 @@ def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_l
     from rich.table import Table
 
     from comparisons import source
-    from comparisons.scenarios import STRATEGIES
+    from comparisons.scenarios import EVERY
 
-    usage.known("STRATEGY", [strategy], STRATEGIES)
+    usage.known("STRATEGY", [strategy], EVERY)
     console = Console()
     panels = []
     for side in ("torch_impl", "jax_impl"):
@@ -141,10 +141,10 @@ def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_l
 def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) -> list:
     """The units of work, once everything about the request has been checked."""
     from comparisons.problems import SIZES
-    from comparisons.scenarios import STRATEGIES, cells
+    from comparisons.scenarios import EVERY, cells
 
     usage.known("--problem", problems, SIZES)
-    usage.known("--strategy", strategies, STRATEGIES)
+    usage.known("--strategy", strategies, EVERY)
     usage.known("--dtype", dtypes, ("float64", "float32"))
     usage.known("--size", [size], ("tiny", "default", "large"))
     usage.writable("--json", json)

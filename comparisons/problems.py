@@ -123,6 +123,14 @@ SIZES: dict[str, dict[str, dict[str, int]]] = {
         "large": {"batch": 1024, "width": 1024, "depth": 8, "losses": 16},
     },
 }
+DENSE = {  # few enough parameters for a Hessian
+    "lesson": {},
+    "digits": {"batch": 8, "width": 4},
+    "conv": {"batch": 4, "width": 4},
+    "attention": {"batch": 4, "width": 4, "depth": 1},
+    "recurrent": {"batch": 4, "width": 4},
+    "many_heads": {"batch": 8, "width": 8, "depth": 2, "losses": 3, "hidden": 4},
+}
 BUILD: dict[str, Callable[..., Problem]] = {
     "lesson": lesson,
     "digits": digits,
@@ -135,8 +143,8 @@ BUILD: dict[str, Callable[..., Problem]] = {
 
 @cache
 def problem(name: str, size: str = "default", seed: int = 0) -> Problem:
-    """The named problem at one of its sizes: tiny, default or large."""
-    return BUILD[name](**SIZES[name][size], seed=seed)
+    """The named problem at one of its sizes: tiny, default or large, or dense."""
+    return BUILD[name](**(DENSE[name] if size == "dense" else SIZES[name][size]), seed=seed)
 
 
 def direction(problem: Problem) -> Arrays:

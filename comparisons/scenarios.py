@@ -9,12 +9,18 @@ REFERENCE = "per_loss_retained"
 
 class Strategy(NamedTuple):
     """What a strategy gives: the `total` gradient, one `per_loss`, one number per loss `along` a direction, or one
-    array per loss with respect to the `features`. `main` strategies run on every problem, the others on `digits`
-    alone unless the whole grid is asked for.
+    array per loss with respect to the `features`. Of second order: a `product` with a direction, the `hessian` or its
+    `diagonal`, per loss and for the sum. `main` strategies run on every problem, the others on `digits` alone unless
+    the whole grid is asked for.
     """
 
     gives: str
     main: bool = False
+    order: int = 1
+
+    @property
+    def takes_direction(self) -> bool:
+        return self.gives in ("along", "product")
 
 
 STRATEGIES = {
@@ -32,6 +38,15 @@ STRATEGIES = {
     "directional": Strategy("along"),
     "feature_gradients": Strategy("features"),
 }
+SECOND_ORDER = {
+    "hvp_forward_over_reverse": Strategy("product", order=2),
+    "hvp_reverse_over_forward": Strategy("product", order=2),
+    "hvp_reverse_over_reverse": Strategy("product", main=True, order=2),
+    "gauss_newton_vp": Strategy("product", order=2),
+    "hessian": Strategy("hessian", order=2),
+    "hessian_diagonal": Strategy("diagonal", order=2),
+}
+EVERY = STRATEGIES | SECOND_ORDER
 
 
 class Cell(NamedTuple):
@@ -43,19 +58,19 @@ class Cell(NamedTuple):
     jit: bool = True
 
 
-def cells(full: bool = False, problems=(), strategies=(), dtypes=()) -> list[Cell]:
+def cells(full: bool = False, problems=(), strategies=(), dtypes=(), table=EVERY) -> list[Cell]:
     """The grid's cells in order, narrowed to the named problems, strategies and dtypes where any are named.
 
     Naming a problem or a strategy asks for all of its cells. float32 is taken for `summed` and `per_loss_retained`.
     """
     grid = []
     for problem in SIZES:
-        for name, strategy in STRATEGIES.items():
+        for name, strategy in table.items():
             if full or problem in problems or name in strategies or strategy.main or problem == "digits":
                 grid.append(Cell(problem, name))
                 if name in ("summed", REFERENCE) or "float32" in dtypes:
                     grid.append(Cell(problem, name, "float32"))
-        if problem == "digits":
+        if problem == "digits" and REFERENCE in table:
             grid.append(Cell(problem, REFERENCE, jit=False))
     return [
         cell

@@ -11,9 +11,10 @@ import numpy as np
 from comparisons.difference import Gradients, Pair, difference
 from comparisons.frameworks import in_jax, in_torch
 from comparisons.gradients.tables import tables
-from comparisons.problems import direction, problem
+from comparisons.higher_order.implied import REFERENCES, implied_second
+from comparisons.problems import Problem, direction, problem
 from comparisons.rows import Row, Unit, failed
-from comparisons.scenarios import REFERENCE, STRATEGIES, Cell
+from comparisons.scenarios import EVERY, REFERENCE, Cell
 
 __all__ = ["implied", "rows", "tables", "units"]
 
@@ -36,11 +37,12 @@ def rows(cell: Cell, size: str = "default", device: str = "cpu") -> list[Row]:
 def _float64(cell: Cell, size: str, device: str) -> list[Row]:
     sides = {framework: evaluate(framework, cell, size, device) for framework in ("torch", "jax")}
     found = {"between": difference(sides["jax"], sides["torch"], names=("jax", "torch"))}
-    gives = STRATEGIES[cell.strategy].gives
-    for framework, grads in sides.items() if gives != "features" else ():
-        per_loss = evaluate(framework, cell._replace(strategy=REFERENCE, jit=True), size, device)
-        expected = implied(per_loss, gives, direction(problem(cell.problem, size)))
-        found[f"within_{framework}"] = difference(grads, expected, names=(f"{framework} {cell.strategy}", REFERENCE))
+    reference = REFERENCES.get(cell.strategy) if EVERY[cell.strategy].order == 2 else REFERENCE
+    for framework, grads in sides.items() if reference and EVERY[cell.strategy].gives != "features" else ():
+        given = evaluate(framework, cell._replace(strategy=reference, jit=True), _size(cell, size), device)
+        actual, expected = _implied(cell, grads, given, problem(cell.problem, _size(cell, size)))
+        names = (f"{framework} {cell.strategy}", reference)
+        found[f"within_{framework}"] = difference(actual, expected, names=names)
     pairs = {key: {(p.loss, p.parameter): p for p in comparison.pairs} for key, comparison in found.items()}
     rows = []
     for key, pair in pairs["between"].items():
@@ -68,6 +70,12 @@ def _float32(cell: Cell, size: str, device: str) -> list[Row]:
     return rows
 
 
+def _implied(cell: Cell, grads: Gradients, given: Gradients, stated: Problem) -> tuple[Gradients, Gradients]:
+    if EVERY[cell.strategy].order == 2:
+        return implied_second(cell.strategy, grads, given, stated)
+    return grads, implied(given, EVERY[cell.strategy].gives, direction(stated))
+
+
 def implied(per_loss: Gradients, gives: str, along: dict[str, np.ndarray]) -> Gradients:
     """What one gradient per loss says a strategy should give: their sum, themselves, or inner products."""
 
@@ -85,7 +93,7 @@ def implied(per_loss: Gradients, gives: str, along: dict[str, np.ndarray]) -> Gr
 @lru_cache(maxsize=6)  # both sides of the reference, of a strategy, and of its float32
 def evaluate(framework: str, cell: Cell, size: str, device: str) -> Gradients:
     """One framework's gradients for one cell; the reference that a problem's cells share is taken once."""
-    stated = problem(cell.problem, size)
+    stated = problem(cell.problem, _size(cell, size))
     try:
         if framework == "torch":
             return in_torch(cell.problem, stated, cell.strategy, cell.dtype, device)
@@ -98,13 +106,18 @@ class SideFailed(Exception):
     """One framework raised; the message begins with its name."""
 
 
+def _size(cell: Cell, size: str) -> str:
+    """A Hessian has the square of the parameters' number: it is taken where they are few."""
+    return "dense" if EVERY[cell.strategy].gives in ("hessian", "diagonal") else size
+
+
 def _head(cell: Cell, size: str, device: str, framework: str | None = None) -> Row:
-    mode = "jit" if cell.jit else "op-by-op"
+    mode, size = "jit" if cell.jit else "op-by-op", _size(cell, size)
     return {
         "id": "/".join(filter(None, ("gradients", *cell[:3], size, device, mode, framework))),
         "problem": cell.problem,
         "strategy": cell.strategy,
-        "order": 1,
+        "order": EVERY[cell.strategy].order,
         "dtype": cell.dtype,
         "size": size,
         "device": device,

@@ -5,18 +5,24 @@ from collections.abc import Iterable
 
 from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
-from comparisons.scenarios import STRATEGIES
+from comparisons.scenarios import EVERY
 
 
 def tables(rows: list[Row]) -> list[Table]:
-    """Both grids, or the one that was measured."""
-    return [table for table in (gradient_grid(rows), precision_grid(rows)) if table.lines]
+    """The grids, of what was measured."""
+    return [table for table in (gradient_grid(rows), second_order_grid(rows), precision_grid(rows)) if table.lines]
 
 
 def gradient_grid(rows: Iterable[Row]) -> Table:
     """Strategy x problem: the largest relative error of all its float64 rows, or what is wrong with it."""
     title = "float64: worst error, between the sides and within each, relative to leaf scale (allowed 1e-12)"
-    return _grid(title, [row for row in rows if row["dtype"] == "float64"], _verdict)
+    return _grid(title, [row for row in rows if row["dtype"] == "float64" and row["order"] == 1], _verdict)
+
+
+def second_order_grid(rows: Iterable[Row]) -> Table:
+    """The same for products with the Hessian, Hessians and their diagonals, of each loss and of the sum."""
+    title = "second order, float64: worst error of each loss and of the sum, relative to leaf scale (allowed 1e-12)"
+    return _grid(title, [row for row in rows if row["dtype"] == "float64" and row["order"] == 2], _verdict)
 
 
 def precision_grid(rows: Iterable[Row]) -> Table:
@@ -29,7 +35,7 @@ def _grid(title: str, rows: list[Row], text) -> Table:
     cells: dict[tuple[str, str], list[Row]] = defaultdict(list)
     for row in rows:
         cells[row["strategy"] + (", no jit" if row["mode"] == "op-by-op" else ""), row["problem"]].append(row)
-    known = {label: None for name in STRATEGIES for label in (name, f"{name}, no jit")}
+    known = {label: None for name in EVERY for label in (name, f"{name}, no jit")}
     labels = [label for label in known if any(label == found for found, _ in cells)]
     problems = [name for name in SIZES if any(name == found for _, found in cells)]
     lines = [[label, *(text(cells[label, p]) if (label, p) in cells else "" for p in problems)] for label in labels]

@@ -1,0 +1,41 @@
+"""A loss at the end of a descent: model-agnostic meta-learning."""
+
+from collections.abc import Callable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jax_impl.higher_order.network import mlp
+from jax_impl.models.losses import Batch, Params
+
+
+def maml(
+    loss: Callable[[Params, Batch], Array],
+    params: Params,
+    support: Batch,
+    query: Batch,
+    steps: int,
+    rate: float,
+    second_order: bool = True,
+) -> Array:
+    """The query loss after `steps` of gradient descent on the support loss, as a function of where descent began.
+
+    The descent is a `scan` over gradients, so the outer gradient goes back through it: a Hessian product a step.
+    `stop_gradient` makes the inner gradients constants, and what is left is first-order MAML.
+    """
+    if steps < 0:
+        raise ValueError(f"`steps` must be at least 0 (got {steps}): it is the number of inner gradient steps")
+
+    def descend(p: Params, _):
+        gradient = jax.grad(loss)(p, support)
+        gradient = gradient if second_order else jax.lax.stop_gradient(gradient)
+        return jax.tree.map(lambda p, g: p - rate * g, p, gradient), None
+
+    params, _ = jax.lax.scan(descend, params, length=steps)
+    return loss(params, query)
+
+
+def sine_loss(params: Params, task: Batch) -> Array:
+    """Mean squared error of the network on one sine: x (points, 1), y (points,)."""
+    return jnp.square(mlp(params, task["x"]) - task["y"]).mean()

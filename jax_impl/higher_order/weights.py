@@ -1,0 +1,54 @@
+"""GradNorm: loss weights that bring the K gradient norms to one level, by descent on their imbalance."""
+
+from collections.abc import Iterable
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from jax_impl.models.losses import Losses, Params
+
+
+def grad_norm(
+    losses: Losses, params: Params, weights: dict[str, Array], initial: dict[str, Array], shared: Iterable[str]
+) -> dict[str, Array]:
+    """The imbalance's gradient for the weights, by differentiating norms of gradients: `grad` inside `grad`, K times.
+
+    Imbalance: sum over losses of | |grad (weight loss)| - mean norm x rate^1.5 |, norms over the `shared` parameters,
+    rate the loss over its `initial` value relative to the others'. `weights` are scalars.
+    """
+    leaves = {name: params[name] for name in shared}
+
+    def norms(w: dict[str, Array]) -> dict[str, Array]:
+        values, pullback = jax.vjp(lambda shared: {n: w[n] * v for n, v in losses(params | shared).items()}, leaves)
+        return {name: _norm(*pullback(_one_hot(values, name))) for name in values}
+
+    return jax.grad(lambda w: _imbalance(norms(w), losses(params), initial))(weights)
+
+
+def grad_norm_detached(
+    losses: Losses, params: Params, weights: dict[str, Array], initial: dict[str, Array], shared: Iterable[str]
+) -> dict[str, Array]:
+    """The same numbers with no nesting: a positive weight comes out of the norm.
+
+    |grad (weight loss)| = weight |grad loss|, and the norm of the bare loss is a constant to the weights.
+    """
+    leaves = {name: params[name] for name in shared}
+    values, pullback = jax.vjp(lambda shared: losses(params | shared), leaves)
+    norms = {name: _norm(*pullback(_one_hot(values, name))) for name in values}
+    return jax.grad(lambda w: _imbalance({n: w[n] * norm for n, norm in norms.items()}, values, initial))(weights)
+
+
+def _norm(gradient: Params) -> Array:
+    return jnp.sqrt(sum(jnp.square(g).sum() for g in gradient.values()))
+
+
+def _one_hot(values: dict[str, Array], chosen: str) -> dict[str, Array]:
+    return {name: jnp.ones_like(v) if name == chosen else jnp.zeros_like(v) for name, v in values.items()}
+
+
+def _imbalance(norms: dict[str, Array], values: dict[str, Array], initial: dict[str, Array]) -> Array:
+    rates = jnp.stack([values[name] / initial[name] for name in norms])
+    found = jnp.stack(list(norms.values()))
+    target = found.mean() * (rates / rates.mean()) ** 1.5
+    return jnp.abs(found - jax.lax.stop_gradient(target)).sum()

@@ -1,0 +1,134 @@
+"""Losses whose second derivative PyTorch refuses, or gets wrong, in some modes; beside each the form that works."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, autograd
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from torch_impl.higher_order.composed import composed
+
+Loss = Callable[[Tensor], Tensor]
+
+
+class Limit(NamedTuple):
+    """A scalar loss of x (4, 6), the same loss in a form that every mode differentiates twice, and how it was made."""
+
+    loss: Loss
+    remedy: Loss
+    recipe: str
+
+
+def forward_over_reverse(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
+    return torch.func.jvp(torch.func.grad(loss), (x,), (v,))[1]
+
+
+def reverse_over_forward(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
+    return torch.func.grad(lambda x: torch.func.jvp(loss, (x,), (v,))[1])(x)
+
+
+def reverse_over_reverse(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
+    x = x.detach().requires_grad_()
+    (gradient,) = autograd.grad(loss(x), x, create_graph=True)
+    return autograd.grad(gradient, x, v)[0]
+
+
+def attention(x: Tensor) -> Tensor:
+    return F.scaled_dot_product_attention(x[None], x[None], x[None]).sin().sum()
+
+
+def attention_by_math(x: Tensor) -> Tensor:
+    with sdpa_kernel(SDPBackend.MATH):
+        return attention(x)
+
+
+def lstm_float32(x: Tensor) -> Tensor:
+    x = x.float()
+    lstm = torch.nn.LSTM(6, 3, device="meta")
+    weights = {name: torch.linspace(-1, 1, w.numel()).view(w.shape) for name, w in lstm.named_parameters()}
+    return torch.func.functional_call(lstm, weights, (x,))[0].sin().sum()
+
+
+def lstm_without_mkldnn(x: Tensor) -> Tensor:
+    enabled = torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
+    torch._C._set_mkldnn_enabled(False)
+    try:
+        return lstm_float32(x)
+    finally:
+        torch._C._set_mkldnn_enabled(enabled)
+
+
+def layer_norm(x: Tensor) -> Tensor:
+    return F.layer_norm(x, (6,)).sin().sum()
+
+
+def layer_norm_composed(x: Tensor) -> Tensor:
+    with composed():
+        return layer_norm(x)
+
+
+def batch_norm(x: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, training=True).sin().sum()
+
+
+def batch_norm_composed(x: Tensor) -> Tensor:
+    centred = x - x.mean(0)
+    return (centred * (centred.square().mean(0) + 1e-5).rsqrt()).sin().sum()
+
+
+def mse_loss(x: Tensor) -> Tensor:
+    return F.mse_loss(x.sin(), torch.ones_like(x))
+
+
+def mse_composed(x: Tensor) -> Tensor:
+    return (x.sin() - 1).square().mean()
+
+
+def cdist(x: Tensor) -> Tensor:
+    return torch.cdist(x, x.flip(1)).sin().sum()
+
+
+def cdist_composed(x: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(x[:, None] - x.flip(1), dim=-1).sin().sum()
+
+
+class Cube(autograd.Function):
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x**3
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx, cotangent: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return cotangent * 3 * x**2
+
+
+class CubeWithTangent(Cube):
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs)
+        ctx.save_for_forward(*inputs)
+
+    @staticmethod
+    def jvp(ctx, tangent: Tensor) -> Tensor:
+        (x,) = ctx.saved_tensors
+        return tangent * 3 * x**2
+
+
+LIMITS = {
+    "fused attention": Limit(attention, attention_by_math, "sdpa_kernel(SDPBackend.MATH)"),
+    "float32 LSTM": Limit(lstm_float32, lstm_without_mkldnn, "switch mkldnn off for the forward"),
+    "layer_norm": Limit(layer_norm, layer_norm_composed, "elementary operations: `composed`"),
+    "batch_norm": Limit(batch_norm, batch_norm_composed, "elementary operations"),
+    "mse_loss": Limit(mse_loss, mse_composed, "elementary operations: `composed`"),
+    "cdist": Limit(cdist, cdist_composed, "differences and vector_norm"),
+    "autograd.Function": Limit(
+        lambda x: Cube.apply(x).sum(), lambda x: CubeWithTangent.apply(x).sum(), "give it a `jvp` beside `backward`"
+    ),
+}

@@ -1,0 +1,35 @@
+"""A loss at the end of a descent: model-agnostic meta-learning."""
+
+from collections.abc import Callable
+
+from torch import Tensor, autograd
+
+from torch_impl.higher_order.network import mlp
+from torch_impl.models.losses import Batch, Params
+
+
+def maml(
+    loss: Callable[[Params, Batch], Tensor],
+    params: Params,
+    support: Batch,
+    query: Batch,
+    steps: int,
+    rate: float,
+    second_order: bool = True,
+) -> Tensor:
+    """The query loss after `steps` of gradient descent on the support loss, as a function of where descent began.
+
+    `create_graph` records every inner gradient, so the outer one goes back through the descent: a Hessian product a
+    step. Without it the inner gradients are constants, and what is left is first-order MAML.
+    """
+    if steps < 0:
+        raise ValueError(f"`steps` must be at least 0 (got {steps}): it is the number of inner gradient steps")
+    for _ in range(steps):
+        inner = autograd.grad(loss(params, support), list(params.values()), create_graph=second_order)
+        params = {name: p - rate * g for (name, p), g in zip(params.items(), inner, strict=True)}
+    return loss(params, query)
+
+
+def sine_loss(params: Params, task: Batch) -> Tensor:
+    """Mean squared error of the network on one sine: x (points, 1), y (points,)."""
+    return (mlp(params, task["x"]) - task["y"]).square().mean()

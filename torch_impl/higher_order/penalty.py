@@ -1,0 +1,45 @@
+"""A loss made of gradients: the WGAN-GP critic's."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, autograd
+
+from torch_impl.higher_order.network import mlp
+from torch_impl.models.losses import Batch, Params
+
+
+def plain_norm(x: Tensor) -> Tensor:
+    """Euclidean norms of the rows. PyTorch defines their gradient to be 0 at a row of zeros."""
+    return torch.linalg.vector_norm(x, dim=-1)
+
+
+def safe_norm(x: Tensor) -> Tensor:
+    """Euclidean norms of the rows, with gradient 0 at a row of zeros by construction, at every order.
+
+    The inner `where` keeps the square root away from 0, the outer one chooses the value.
+    """
+    squares = x.square().sum(-1)
+    zero = squares == 0
+    return torch.where(zero, 0.0, torch.where(zero, 1.0, squares).sqrt())
+
+
+def gradient_penalty(
+    critic: Callable[[Tensor], Tensor], points: Tensor, norm: Callable[[Tensor], Tensor] = safe_norm
+) -> Tensor:
+    """Mean of (|d critic / d point| - 1)^2 over points (batch, features): `create_graph` keeps it differentiable.
+
+    Each output depends on its own point alone, so one backward of the sum gives every point's gradient.
+    """
+    points = points.detach().requires_grad_()
+    (slopes,) = autograd.grad(critic(points).sum(), points, create_graph=True)
+    return (norm(slopes) - 1).square().mean()
+
+
+def critic_losses(params: Params, batch: Batch, norm: Callable[[Tensor], Tensor] = safe_norm) -> dict[str, Tensor]:
+    """A WGAN-GP critic's two losses on `real`, `fake` (batch, features) and `mix` (batch, 1) in [0, 1]."""
+    real, fake, mix = batch["real"], batch["fake"], batch["mix"]
+    return {
+        "wasserstein": mlp(params, fake).mean() - mlp(params, real).mean(),
+        "penalty": 10 * gradient_penalty(lambda x: mlp(params, x), mix * real + (1 - mix) * fake, norm),
+    }

@@ -1,0 +1,47 @@
+"""Dicts of tensors as vectors: inner products, one flat vector and back, and what a derivative may be taken of."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from torch_impl.first_order.tree import Gradient
+from torch_impl.models.losses import Losses, Params
+
+
+def total(losses: Losses) -> Losses:
+    """The sum of the losses as one loss, named `total`, behind the same trunk."""
+    return Losses(losses.trunk, {"total": lambda p, z: sum(head(p, z) for head in losses.heads.values())})
+
+
+def inner(a: Gradient, b: Params) -> Tensor:
+    """The inner product of two dicts; None adds nothing."""
+    return torch.stack([(x * b[name]).sum() for name, x in a.items() if x is not None]).sum()
+
+
+def ravel(params: Params) -> tuple[Tensor, Callable[[Tensor], Params]]:
+    """All entries as one vector, and the way back."""
+
+    def unravel(vector: Tensor) -> Params:
+        parts = vector.split([p.numel() for p in params.values()])
+        return {name: part.view_as(p) for (name, p), part in zip(params.items(), parts, strict=True)}
+
+    return torch.cat([p.reshape(-1) for p in params.values()]), unravel
+
+
+def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Callable[[Params], dict[str, Tensor]]:
+    """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
+    for name, p in params.items():
+        if not p.is_floating_point():
+            raise TypeError(f"`params[{name!r}]` must be floating point (got {p.dtype}): cast it, or leave it out")
+
+    def scalars(p: Params) -> dict[str, Tensor]:
+        values = losses(p)
+        for name, value in values.items():
+            if value.ndim:
+                raise ValueError(
+                    f"`losses` must give scalars (got shape {list(value.shape)} for {name!r}): take a mean or a sum"
+                )
+        return values
+
+    return scalars
