@@ -49,9 +49,10 @@ def everything(
     json, markdown = output / "results.json", output / "index.md"
     work = _gradients(full, size, device, json)
 
-    from comparisons import job, lesson, pitfalls
+    from comparisons import higher_order, job, lesson, pitfalls
 
-    raise typer.Exit(job.take([*work, *lesson.units(), *pitfalls.units()], device, json, markdown))
+    work += [*higher_order.units(), *lesson.units(), *pitfalls.units()]
+    raise typer.Exit(job.take(work, device, json, markdown))
 
 
 @app.command()
@@ -70,6 +71,17 @@ def gradients(
     from comparisons import job
 
     raise typer.Exit(job.take(work, device, json))
+
+
+@app.command("higher_order")
+def higher_order_(json: Json = None) -> None:
+    """Which second derivatives are not defined in which mode, and the form that works."""
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import higher_order, job
+
+    raise typer.Exit(job.take(higher_order.units(), "cpu", json))
 
 
 @app.command()
@@ -111,6 +123,17 @@ def pitfalls(
     from comparisons import pitfalls as question
 
     raise typer.Exit(job.take(question.units(name or (), full), "cpu", json))
+
+
+@app.command("higher_order")
+def higher_order_(json: Json = None) -> None:
+    """Which second derivatives are not defined in which mode, and the form that works."""
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import higher_order, job
+
+    raise typer.Exit(job.take(higher_order.units(), "cpu", json))
 
 
 @app.command()

@@ -90,7 +90,7 @@ def _by_row(blocks: dict, problem: Problem | None) -> dict[str, np.ndarray]:
 
     Flax's blocks come over as a gradient does, along either index in turn: L' H L.
     """
-    rows = {p: {q: as_numpy(block) for q, block in row.items()} for p, row in blocks.items()}
+    rows = {p: {q: np.asarray(as_numpy(block)) for q, block in row.items()} for p, row in blocks.items()}
     if problem is None:
         sizes = {p: row[p].size ** 0.5 for p, row in rows.items()}
         return {

@@ -58,6 +58,11 @@ class Cell(NamedTuple):
     jit: bool = True
 
 
+def on_digits(problem: str, strategy: Strategy) -> bool:
+    """Whether the default run takes it beside the main strategies: every one of first order on the digits."""
+    return problem == "digits" and strategy.order == 1
+
+
 def cells(full: bool = False, problems=(), strategies=(), dtypes=(), table=EVERY) -> list[Cell]:
     """The grid's cells in order, narrowed to the named problems, strategies and dtypes where any are named.
 
@@ -66,7 +71,7 @@ def cells(full: bool = False, problems=(), strategies=(), dtypes=(), table=EVERY
     grid = []
     for problem in SIZES:
         for name, strategy in table.items():
-            if full or problem in problems or name in strategies or strategy.main or problem == "digits":
+            if full or problem in problems or name in strategies or strategy.main or on_digits(problem, strategy):
                 grid.append(Cell(problem, name))
                 if name in ("summed", REFERENCE) or "float32" in dtypes:
                     grid.append(Cell(problem, name, "float32"))

@@ -10,7 +10,6 @@ import jax_impl.higher_order.limits
 import torch_impl.higher_order.limits
 from comparisons.frameworks import jax_scope
 from comparisons.rows import Row, Table, Unit, failed
-from comparisons.testing import as_numpy
 
 MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
 SIDES = {"torch": torch_impl.higher_order.limits, "jax": jax_impl.higher_order.limits}
@@ -76,9 +75,9 @@ def _product(side: str, mode: str, loss) -> np.ndarray:
     rng = np.random.default_rng(5)
     x, v = rng.standard_normal((2, 4, 6))
     if side == "torch":
-        return as_numpy(getattr(SIDES[side], mode)(loss, torch.tensor(x), torch.tensor(v)))
+        return np.asarray(getattr(SIDES[side], mode)(loss, torch.tensor(x), torch.tensor(v)).detach())
     with jax_scope("float64", "cpu"):
-        return as_numpy(getattr(SIDES[side], mode)(loss, jax.numpy.asarray(x), jax.numpy.asarray(v)))
+        return np.asarray(getattr(SIDES[side], mode)(loss, jax.numpy.asarray(x), jax.numpy.asarray(v)))
 
 
 def _distance(actual: np.ndarray, expected: np.ndarray) -> float:

@@ -5,6 +5,7 @@ products; a gradient costs 3F. Inside one `jit` what nobody reads is not compute
 """
 
 from functools import partial
+from typing import Any, cast
 
 import jax
 
@@ -29,8 +30,9 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
 
     8F: the forward's F becomes 3F, and the backward of the product with `direction` needs no gradient for it.
     """
-    losses = checked(losses, params)
-    return per_loss_functional(lambda p: directional(losses, p, direction), params)
+    scalars = checked(losses, params)
+    slopes: Any = lambda p: directional(scalars, p, direction)  # noqa: E731
+    return per_loss_functional(slopes, params)
 
 
 def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) -> dict[str, Params]:
@@ -39,12 +41,12 @@ def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) 
     9F: forward F, backward 2F, and 6F through them. What the first backward leaves for the second is held on top of
     the forward's. There is no flag: that the inner gradient is differentiable follows from where it stands.
     """
-    losses = checked(losses, params)
+    scalars = checked(losses, params)
 
-    def slopes(p: Params):
-        return {name: inner(gradient, direction) for name, gradient in per_loss_functional(losses, p).items()}
+    def slopes(p: Params) -> Any:
+        return {name: inner(gradient, direction) for name, gradient in per_loss_functional(scalars, p).items()}
 
-    return per_loss_functional(slopes, params)
+    return per_loss_functional(cast(Any, slopes), params)
 
 
 def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[str, Params]:

@@ -1,6 +1,7 @@
 """Pytrees as vectors: inner products, and what a derivative may be taken of."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +20,7 @@ def inner(a: Params, b: Params) -> Array:
     return jax.tree.reduce(jnp.add, jax.tree.map(jnp.vdot, a, b))
 
 
-def checked(losses: Callable[[Params], dict[str, Array]], params: Params) -> Callable[[Params], dict[str, Array]]:
+def checked(losses: Callable[[Params], dict[str, Array]], params: Params) -> Any:
     """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
     for name, p in params.items():
         if not jnp.issubdtype(p.dtype, jnp.floating):

@@ -15,10 +15,10 @@ def hessian(losses: Losses, params: Params) -> dict[str, dict[str, Params]]:
     `torch.func.hessian` is forward over reverse along every unit vector at once: N products for N parameters, batched
     by `vmap`, and N^2 numbers for each loss.
     """
-    losses = checked(losses, params)
-    losses(params)  # modules that a first call builds must not be built under `vmap`
+    scalars = checked(losses, params)
+    scalars(params)  # modules that a first call builds must not be built under `vmap`
     with composed():
-        return torch.func.hessian(losses)(params)
+        return torch.func.hessian(scalars)(params)
 
 
 def hessian_diagonal(losses: Losses, params: Params, chunk: int = 128) -> dict[str, Params]:

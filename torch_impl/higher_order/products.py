@@ -5,6 +5,7 @@ products; a gradient costs 3F. The parameters are leaves that require grad where
 """
 
 from functools import partial
+from typing import Any
 
 import torch
 
@@ -31,9 +32,10 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
 
     8F: the forward's F becomes 3F, and the backward of the product with `direction` needs no gradient for it.
     """
-    losses = checked(losses, params)
+    scalars = checked(losses, params)
+    slopes: Any = lambda p: directional(scalars, p, direction)  # noqa: E731
     with composed():
-        return per_loss_functional(lambda p: directional(losses, p, direction), params)
+        return per_loss_functional(slopes, params)
 
 
 def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) -> dict[str, Gradient]:

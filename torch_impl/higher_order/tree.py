@@ -1,6 +1,7 @@
 """Dicts of tensors as vectors: inner products, one flat vector and back, and what a derivative may be taken of."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ def ravel(params: Params) -> tuple[Tensor, Callable[[Tensor], Params]]:
     return torch.cat([p.reshape(-1) for p in params.values()]), unravel
 
 
-def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Callable[[Params], dict[str, Tensor]]:
+def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Any:
     """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
     for name, p in params.items():
         if not p.is_floating_point():
