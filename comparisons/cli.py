@@ -125,17 +125,6 @@ def pitfalls(
     raise typer.Exit(job.take(question.units(name or (), full), "cpu", json))
 
 
-@app.command("higher_order")
-def higher_order_(json: Json = None) -> None:
-    """Which second derivatives are not defined in which mode, and the form that works."""
-    usage.writable("--json", json)
-    usage.frameworks()
-
-    from comparisons import higher_order, job
-
-    raise typer.Exit(job.take(higher_order.units(), "cpu", json))
-
-
 @app.command()
 def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_loss_retained.")]) -> None:
     """Print one strategy's two sources side by side."""

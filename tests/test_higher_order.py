@@ -15,11 +15,9 @@ from comparisons.frameworks import jax_scope
 from comparisons.higher_order import limits
 from comparisons.scenarios import SECOND_ORDER, Cell
 
-DEPRECATED = pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
 CELLS = [*(("lesson", s) for s in SECOND_ORDER), ("digits", "hvp_reverse_over_reverse")]
 
 
-@DEPRECATED
 @pytest.mark.parametrize(("problem", "strategy"), CELLS)
 def test_both_sides_and_all_modes_agree(problem, strategy):
     rows = gradients.rows(Cell(problem, strategy), "tiny")
@@ -28,7 +26,6 @@ def test_both_sides_and_all_modes_agree(problem, strategy):
     assert "total" in {row["loss"] for row in rows}
 
 
-@DEPRECATED
 @pytest.mark.parametrize(
     ("side", "name"), [(side, name) for side, module in limits.SIDES.items() for name in module.LIMITS]
 )

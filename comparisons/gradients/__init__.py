@@ -37,7 +37,7 @@ def rows(cell: Cell, size: str = "default", device: str = "cpu") -> list[Row]:
 def _float64(cell: Cell, size: str, device: str) -> list[Row]:
     sides = {framework: evaluate(framework, cell, size, device) for framework in ("torch", "jax")}
     found = {"between": difference(sides["jax"], sides["torch"], names=("jax", "torch"))}
-    reference = REFERENCES.get(cell.strategy) if EVERY[cell.strategy].order == 2 else REFERENCE
+    reference = REFERENCES.get(cell.strategy, "") if EVERY[cell.strategy].order == 2 else REFERENCE
     for framework, grads in sides.items() if reference and EVERY[cell.strategy].gives != "features" else ():
         given = evaluate(framework, cell._replace(strategy=reference, jit=True), _size(cell, size), device)
         actual, expected = _implied(cell, grads, given, problem(cell.problem, _size(cell, size)))
