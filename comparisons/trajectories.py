@@ -58,12 +58,14 @@ LOOPS: dict[str, Callable[[int], Course]] = {
     "accumulation": classify,
     "inspected": classify,
     "gan_wrong": play,
+    "gan_wrong_retained": play,
     "gan_retained": play,
     "gan_detached": play,
     "gan_one_forward": play,
     "truncated": read,
     "truncated_accumulated": read,
     "truncated_wrong": read,
+    "truncated_wrong_retained": read,
 }
 
 

@@ -76,14 +76,13 @@ prediction = None  # such as ({"generator"}, True)
 # %%
 course = trajectories.LOOPS["gan_wrong"](1)
 batches = [{k: torch.tensor(v) for k, v in batch.items()} for batch in course.batches]
-messages = {}
-for retain_graph in (False, True):
+for loop in (torch_impl.training.gan_wrong, torch_impl.training.gan_wrong_retained):
     start = trajectories.start(course.layout)
     params = {k: torch.tensor(v, requires_grad=True) for k, v in start.items()}
-    messages[retain_graph] = support.raises(torch_impl.training.gan_wrong, params, batches, retain_graph=retain_graph)
+    error = support.raises(loop, params, batches)
     moved = {k.partition(".")[0] for k, p in params.items() if (p.detach().numpy() != start[k]).any()}
-    print(f"retain_graph={retain_graph!s:5} moved: {', '.join(moved)} | {messages[retain_graph][:110]}")
-support.compare(prediction, (moved, messages[True] is None))
+    print(f"{loop.__name__:18} moved: {', '.join(moved)} | {error[:110]}")
+support.compare(prediction, (moved, error is None))
 
 # %% [markdown]
 # The same program in JAX runs. It is wrong in silence: the generator answers the discriminator as it was *before* its
@@ -129,10 +128,10 @@ figure.tight_layout()
 # %%
 course = trajectories.LOOPS["truncated_wrong"](2)
 batches = [{k: torch.tensor(v) for k, v in batch.items()} for batch in course.batches]
-for retain_graph in (False, True):
+for loop in (torch_impl.training.truncated_wrong, torch_impl.training.truncated_wrong_retained):
     params = {k: torch.tensor(v, requires_grad=True) for k, v in trajectories.start(course.layout).items()}
-    error = support.raises(torch_impl.training.truncated_wrong, params, batches, retain_graph=retain_graph)
-    print(f"retain_graph={retain_graph!s:5} {error[:110]}")
+    error = support.raises(loop, params, batches)
+    print(f"{loop.__name__:24} {error[:110]}")
 
 # %% [markdown]
 # The cure is one word, `detach`. In JAX there is nothing to detach, as long as each chunk has its own `grad`: the state

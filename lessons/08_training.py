@@ -152,8 +152,8 @@ print(
 
 # %% [markdown]
 # ## Exercise
-# The loop below is meant to give the batch's gradient in two parts. It is wrong twice. Write
-# `accumulate(loss, w, parts)` so that `w.grad` is the gradient of the mean over all examples, whatever the parts' sizes and whatever `w.grad` was.
+# The loop below is meant to give the batch's gradient in parts. It is wrong twice. Write `accumulate(loss, w, parts)`
+# so that `w.grad` is the gradient of the mean over all examples, whatever the parts' sizes and whatever `w.grad` was.
 # ```python
 # def accumulate(loss, w, parts):   # loss(w, part) is the mean over the examples of the part
 #     for part in parts:

@@ -39,10 +39,10 @@ def g_loss(fake: Array) -> Array:
     return softplus(-fake).mean()
 
 
-def both_losses(d: Params, g: Params, batch: Batch) -> tuple[Array, Array]:
+def _both_losses(d: Params, g: Params, batch: Batch) -> tuple[Array, Array]:
     """One forward of both networks, two losses."""
     fake = judge(d, generate(g, batch["noise"]))
-    return d_loss(judge(d, flat(batch)), fake), g_loss(fake)
+    return d_loss(judge(d, _flat(batch)), fake), g_loss(fake)
 
 
 def gan_wrong(params: Params, batches: Iterable[Batch], rate: float = 0.002) -> tuple[Params, Log]:
@@ -53,11 +53,11 @@ def gan_wrong(params: Params, batches: Iterable[Batch], rate: float = 0.002) -> 
     """
 
     def step(d, g, d_state, g_state, batch):
-        values, pullback = jax.vjp(lambda d, g: both_losses(d, g, batch), d, g)
-        into_d, _ = pullback(one_hot(values, 0))
-        d, d_state = update(d, into_d, d_state, rate)
-        _, into_g = pullback(one_hot(values, 1))
-        g, g_state = update(g, into_g, g_state, rate)
+        values, pullback = jax.vjp(lambda d, g: _both_losses(d, g, batch), d, g)
+        into_d, _ = pullback(_one_hot(values, 0))
+        d, d_state = _update(d, into_d, d_state, rate)
+        _, into_g = pullback(_one_hot(values, 1))
+        g, g_state = _update(g, into_g, g_state, rate)
         return (d, g, d_state, g_state), values
 
     return _play(step, params, batches, rate)
@@ -71,12 +71,12 @@ def gan_retained(params: Params, batches: Iterable[Batch], rate: float = 0.002) 
 
     def step(d, g, d_state, g_state, batch):
         fake, pullback = jax.vjp(lambda g: generate(g, batch["noise"]), g)
-        judged = jax.value_and_grad(lambda d, fake: d_loss(judge(d, flat(batch)), judge(d, fake)), (0, 1))
+        judged = jax.value_and_grad(lambda d, fake: d_loss(judge(d, _flat(batch)), judge(d, fake)), (0, 1))
         d_value, (into_d, dfake) = judged(d, fake)
         pullback(dfake)
-        d, d_state = update(d, into_d, d_state, rate)
+        d, d_state = _update(d, into_d, d_state, rate)
         g_value, dfake = jax.value_and_grad(lambda fake: g_loss(judge(d, fake)))(fake)
-        g, g_state = update(g, pullback(dfake)[0], g_state, rate)
+        g, g_state = _update(g, pullback(dfake)[0], g_state, rate)
         return (d, g, d_state, g_state), (d_value, g_value)
 
     return _play(step, params, batches, rate)
@@ -91,10 +91,10 @@ def gan_detached(params: Params, batches: Iterable[Batch], rate: float = 0.002) 
 
     def step(d, g, d_state, g_state, batch):
         fake, pullback = jax.vjp(lambda g: generate(g, batch["noise"]), g)
-        d_value, into_d = jax.value_and_grad(lambda d: d_loss(judge(d, flat(batch)), judge(d, fake)))(d)
-        d, d_state = update(d, into_d, d_state, rate)
+        d_value, into_d = jax.value_and_grad(lambda d: d_loss(judge(d, _flat(batch)), judge(d, fake)))(d)
+        d, d_state = _update(d, into_d, d_state, rate)
         g_value, dfake = jax.value_and_grad(lambda fake: g_loss(judge(d, fake)))(fake)
-        g, g_state = update(g, pullback(dfake)[0], g_state, rate)
+        g, g_state = _update(g, pullback(dfake)[0], g_state, rate)
         return (d, g, d_state, g_state), (d_value, g_value)
 
     return _play(step, params, batches, rate)
@@ -109,28 +109,28 @@ def gan_one_forward(params: Params, batches: Iterable[Batch], rate: float = 0.00
     """
 
     def step(d, g, d_state, g_state, batch):
-        values, pullback = jax.vjp(lambda d, g: both_losses(d, g, batch), d, g)
-        into_d, _ = pullback(one_hot(values, 0))
-        _, into_g = pullback(one_hot(values, 1))
-        d, d_state = update(d, into_d, d_state, rate)
-        g, g_state = update(g, into_g, g_state, rate)
+        values, pullback = jax.vjp(lambda d, g: _both_losses(d, g, batch), d, g)
+        into_d, _ = pullback(_one_hot(values, 0))
+        _, into_g = pullback(_one_hot(values, 1))
+        d, d_state = _update(d, into_d, d_state, rate)
+        g, g_state = _update(g, into_g, g_state, rate)
         return (d, g, d_state, g_state), values
 
     return _play(step, params, batches, rate)
 
 
-def update(params: Params, gradient: Params, state: optax.OptState, rate: float) -> tuple[Params, optax.OptState]:
+def _update(params: Params, gradient: Params, state: optax.OptState, rate: float) -> tuple[Params, optax.OptState]:
     """One player's step."""
     updates, state = optax.adam(rate, *BETAS).update(gradient, state)
     return optax.apply_updates(params, updates), state
 
 
-def one_hot(values: tuple[Array, ...], k: int) -> tuple[Array, ...]:
+def _one_hot(values: tuple[Array, ...], k: int) -> tuple[Array, ...]:
     """The cotangent that asks for the k-th loss alone."""
     return tuple(jnp.full_like(v, i == k) for i, v in enumerate(values))
 
 
-def flat(batch: Batch) -> Array:
+def _flat(batch: Batch) -> Array:
     return batch["images"].reshape(-1, 64)
 
 

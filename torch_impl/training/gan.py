@@ -37,15 +37,25 @@ def g_loss(fake: Tensor) -> Tensor:
     return F.softplus(-fake).mean()
 
 
-def gan_wrong(
-    params: Params, batches: Iterable[Batch], rate: float = 0.002, retain_graph: bool = False
-) -> tuple[Params, Log]:
-    """RuntimeError at the first batch: both losses come from one forward, and the discriminator steps between them.
+def gan_wrong(params: Params, batches: Iterable[Batch], rate: float = 0.002) -> tuple[Params, Log]:
+    """RuntimeError at the first batch: both losses come from one forward, and the first backward frees it.
 
-    The first backward frees what the second needs. `retain_graph=True` only changes the message: the step has written
-    over the weights that the graph saved. Either way the discriminator has already moved.
+    The discriminator has already moved, the generator has not.
     """
-    d, g, d_step, g_step = players(params, rate)
+    return _step_between(params, batches, rate, retain_graph=False)
+
+
+def gan_wrong_retained(params: Params, batches: Iterable[Batch], rate: float = 0.002) -> tuple[Params, Log]:
+    """RuntimeError again, with another message: the step has written over the weights that the graph saved.
+
+    `retain_graph=True` keeps what was saved, and cannot keep it unchanged.
+    """
+    return _step_between(params, batches, rate, retain_graph=True)
+
+
+def _step_between(params: Params, batches: Iterable[Batch], rate: float, retain_graph: bool) -> tuple[Params, Log]:
+    """One forward, two backwards, and the discriminator's step between them."""
+    d, g, d_step, g_step = _players(params, rate)
     log = []
     for batch in batches:
         real, fake = judge(d, batch["images"].flatten(1)), judge(d, generate(g, batch["noise"]))
@@ -65,7 +75,7 @@ def gan_retained(params: Params, batches: Iterable[Batch], rate: float = 0.002) 
 
     The discriminator's backward also runs through the generator, whose `.grad` must be dropped before its own turn.
     """
-    d, g, d_step, g_step = players(params, rate)
+    d, g, d_step, g_step = _players(params, rate)
     log = []
     for batch in batches:
         fake = generate(g, batch["noise"])
@@ -86,7 +96,7 @@ def gan_detached(params: Params, batches: Iterable[Batch], rate: float = 0.002) 
 
     Its graph waits untouched for the generator's own loss, judged by the discriminator after its step.
     """
-    d, g, d_step, g_step = players(params, rate)
+    d, g, d_step, g_step = _players(params, rate)
     log = []
     for batch in batches:
         fake = generate(g, batch["noise"])
@@ -108,7 +118,7 @@ def gan_one_forward(params: Params, batches: Iterable[Batch], rate: float = 0.00
     `autograd.grad` names whose gradient is wanted. The players move at the same time: the generator answers the
     discriminator as it was before its step, which is another algorithm than `gan_detached`.
     """
-    d, g, d_step, g_step = players(params, rate)
+    d, g, d_step, g_step = _players(params, rate)
     log = []
     for batch in batches:
         real, fake = judge(d, batch["images"].flatten(1)), judge(d, generate(g, batch["noise"]))
@@ -123,7 +133,7 @@ def gan_one_forward(params: Params, batches: Iterable[Batch], rate: float = 0.00
     return params, log
 
 
-def players(params: Params, rate: float) -> tuple[Params, Params, torch.optim.Adam, torch.optim.Adam]:
+def _players(params: Params, rate: float) -> tuple[Params, Params, torch.optim.Adam, torch.optim.Adam]:
     """The discriminator's and the generator's parameters, and an optimiser for each."""
     d, g = ({k: p for k, p in params.items() if k.startswith(name)} for name in ("discriminator.", "generator."))
     return d, g, torch.optim.Adam(d.values(), rate, BETAS), torch.optim.Adam(g.values(), rate, BETAS)

@@ -60,13 +60,18 @@ def truncated_accumulated(
     return params, log
 
 
-def truncated_wrong(
-    params: Params, batches: Iterable[Batch], rate: float = 0.05, retain_graph: bool = False
-) -> tuple[Params, Log]:
-    """RuntimeError at the second chunk: its backward runs on into the first chunk's graph, which is gone.
+def truncated_wrong(params: Params, batches: Iterable[Batch], rate: float = 0.05) -> tuple[Params, Log]:
+    """RuntimeError at the second chunk: its backward runs on into the first chunk's graph, which is gone."""
+    return _undetached(params, batches, rate, retain_graph=False)
 
-    `retain_graph=True` only changes the message: the step has written over the weights that the first graph saved.
-    """
+
+def truncated_wrong_retained(params: Params, batches: Iterable[Batch], rate: float = 0.05) -> tuple[Params, Log]:
+    """RuntimeError at the second chunk again: the step has written over the weights that the first graph saved."""
+    return _undetached(params, batches, rate, retain_graph=True)
+
+
+def _undetached(params: Params, batches: Iterable[Batch], rate: float, retain_graph: bool) -> tuple[Params, Log]:
+    """The state goes from chunk to chunk with its graph."""
     optimizer = torch.optim.SGD(params.values(), rate, MOMENTUM)
     state, log = None, []
     for batch in batches:
