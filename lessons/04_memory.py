@@ -180,12 +180,12 @@ for axis, (name, rows) in zip(axes, strips.items(), strict=True):
     axis.tick_params(axis="x", rotation=40, labelsize=7)
     axis.spines[["top", "right"]].set_visible(False)
 axes[0].set_ylabel("MB held")
-axes[-1].legend(frameon=False, fontsize=8)
+axes[1].legend(frameon=False, fontsize=8)
 figure.tight_layout()
 
 # %% [markdown]
 # *A, then B* fails at B: A's backward has freed the trunk. What B had saved for itself is freed on the way to the
-# error.
+# error. What is left of A after B is its own data and the features, which belong to the trunk while that is alive.
 #
 # ## Exercise
 # `many_heads(batch=64, width=32, depth=3, losses=5)` in float32, linear heads, each loss differentiated on its own and
