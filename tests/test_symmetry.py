@@ -7,6 +7,8 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 ONE_SIDED = {
+    ("training/gan.py", "gan_wrong_retained"): "torch: JAX has no graph to retain",
+    ("training/recurrent.py", "truncated_wrong_retained"): "torch: JAX has no graph to retain",
     ("higher_order/composed.py", ""): "torch: two fused operators have a wrong or no derivative in forward mode",
     ("higher_order/composed.py", "composed"): "torch: see the file",
     ("higher_order/composed.py", "layer_norm"): "torch: see the file",
@@ -14,11 +16,6 @@ ONE_SIDED = {
     ("higher_order/derivatives.py", "backward_twice"): "torch: what separates `retain_graph` from `create_graph`",
     ("higher_order/derivatives.py", "recorded"): "torch: the derivative by `create_graph`; JAX nests `grad`",
     ("higher_order/tree.py", "ravel"): "torch: JAX has `jax.flatten_util.ravel_pytree`",
-    ("training/gan.py", "players"): "torch: two optimisers hold their parameters; in JAX their states are arguments",
-    ("training/gan.py", "update"): "jax: an optimiser's step is a function of its state",
-    ("training/gan.py", "both_losses"): "jax: what a pullback is taken of is one function; torch has it in the loop",
-    ("training/gan.py", "one_hot"): "jax: a pullback of two losses is asked for one; torch names the loss",
-    ("training/gan.py", "flat"): "jax: `reshape(-1, 64)` wants a name; torch has `flatten(1)`",
     ("first_order/tree.py", "grad"): "torch: `autograd.grad` takes a list; `jax.grad` takes the dict",
     ("first_order/tree.py", "head_grad"): "torch: the cut is a detach; in JAX it is `jax.grad(head, (0, 1))`",
     ("first_order/tree.py", "one_hot"): "jax: cotangents are a dict like the losses; torch stacks the losses first",
@@ -49,8 +46,6 @@ SIDES = {side: public(side) for side in ("torch_impl", "jax_impl")}
 
 
 NAMES = sorted(set(SIDES["torch_impl"]) | set(SIDES["jax_impl"]))
-# The wrong loops of PyTorch fail in two ways, with `retain_graph` and without; JAX has no such flag.
-FLAGGED = {("training/gan.py", "gan_wrong"), ("training/recurrent.py", "truncated_wrong")}
 # What goes wrong differs: a pitfall's remedy stands where the failure is, and takes what the failure needs.
 PITFALLS = [name for name in NAMES if name[0].startswith("pitfalls/")]
 LIMITS = [name for name in NAMES if name[0] == "higher_order/limits.py" and name[1]]  # each framework has its own
@@ -67,7 +62,6 @@ def test_both_sides_have_it_with_the_same_parameters(name):
     if name in ONE_SIDED:
         assert (torch is None) != (jax is None), "it stands on both sides: take it out of ONE_SIDED"
     else:
-        torch = [argument for argument in torch if argument != "retain_graph"] if name in FLAGGED else torch
         assert torch == jax, "on one side only, or other parameters: mirror it, or give the reason in ONE_SIDED"
 
 
