@@ -1,0 +1,141 @@
+"""A problem's strategies run under each side's instruments: NumPy in, bytes out."""
+
+import gc
+import subprocess
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from types import ModuleType
+from typing import Any, NamedTuple
+from unittest.mock import patch
+
+import jax
+import numpy as np
+import torch
+
+import jax_impl.first_order
+import jax_impl.memory
+import torch_impl.first_order
+import torch_impl.memory
+from comparisons.frameworks import _jax, _tensor, compiled
+from comparisons.layout import to_flax
+from comparisons.problems import Problem, direction
+from comparisons.scenarios import STRATEGIES
+from torch_impl.memory.held import graph_bytes
+
+DTYPE = "float32"
+
+
+class Side(NamedTuple):
+    """One framework's losses, and the arrays that they and a strategy are given."""
+
+    losses: Any
+    params: dict
+    batch: dict
+    rest: tuple
+
+    @property
+    def arrays(self) -> list:
+        return [self.params, self.batch, *self.rest]
+
+
+def torch_side(name: str, problem: Problem, strategy: str = "", device: str = "cpu") -> Side:
+    """Float32 leaves, new for this call."""
+    cast: dict = {"dtype": getattr(torch, DTYPE), "device": device}
+    model = import_module(f"torch_impl.models.{name}")
+    params = {key: torch.tensor(value, requires_grad=True, **cast) for key, value in problem.params.items()}
+    batch = {key: _tensor(value, **cast) for key, value in problem.batch.items()}
+    rest: tuple = ()
+    if strategy and STRATEGIES[strategy].gives == "along":
+        rest = ({key: torch.tensor(value, **cast) for key, value in direction(problem).items()},)
+    return Side(model.losses(batch), params, batch, rest)
+
+
+def jax_side(name: str, problem: Problem) -> Side:
+    """Float32 arrays on the scope's device."""
+    model = import_module(f"jax_impl.models.{name}")
+    params, batch = _jax(to_flax(problem.params, problem.layout), DTYPE), _jax(problem.batch, DTYPE)
+    return Side(model.losses(batch), params, batch, ())
+
+
+def jax_rest(problem: Problem, strategy: str) -> tuple:
+    """What the strategy is given beside the parameters: a direction, or nothing."""
+    along = STRATEGIES[strategy].gives == "along"
+    return (_jax(to_flax(direction(problem), problem.layout), DTYPE),) if along else ()
+
+
+def run(strategy: str, side: Side, strategies: ModuleType = torch_impl.first_order) -> Callable[[], object]:
+    """The strategy on this side, ready to be called."""
+    return partial(getattr(strategies, strategy), side.losses, side.params, *side.rest)
+
+
+def torch_phases(strategy: str, side: Side) -> list[tuple[str, int]]:
+    """Held bytes at every phase of a strategy, the last one `dropped`."""
+    with torch_impl.memory.held([side.params, side.rest], side.batch) as ledger:
+        with torch_impl.memory.phases(ledger) as marks:
+            run(strategy, side)()
+    return [*marks, ("dropped", ledger.bytes)]
+
+
+def torch_peak(strategy: str, side: Side, device: str = "cpu") -> int:
+    """The peak of one call beyond its arguments; gradients are cleared first, and no other cycle is collected in it."""
+    for p in side.params.values():
+        p.grad = None
+    gc.disable()
+    try:
+        with torch.backends.cudnn.flags(allow_tf32=False):
+            return torch_impl.memory.peak(run(strategy, side), device)
+    finally:
+        gc.enable()
+
+
+def torch_instruments(side: Side) -> tuple[int, int]:
+    """What the whole graph holds by the hooks, and by its nodes' own attributes."""
+    with torch_impl.memory.held(side.params, side.batch) as ledger:
+        values = side.losses(side.params)
+    by_hooks = ledger.bytes
+    del ledger
+    values = side.losses(side.params)
+    return by_hooks, graph_bytes(values, side.params, side.batch)
+
+
+def jax_phases(strategy: str, side: Side) -> list[tuple[str, int]]:
+    """Held bytes at every phase of a strategy, the last one `dropped`; none where no pullback leaves a function."""
+    take = run(strategy, side, jax_impl.first_order)
+    with patch.object(jax, "vjp", wraps=jax.vjp) as traced:
+        jax.eval_shape(take)
+    if not traced.called:
+        return []
+    with jax_impl.memory.phases(side.batch) as (marks, ledgers):
+        take()
+    return [*marks, ("dropped", sum(ledger.bytes for ledger in ledgers))]
+
+
+def jax_plan(name: str, strategy: str, side: Side) -> jax_impl.memory.Plan:
+    """The compiled plan of a whole strategy, batch and parameters its arguments."""
+    return jax_impl.memory.peak(compiled(name, strategy), side.batch, side.params, *side.rest)
+
+
+def jax_instruments(side: Side) -> tuple[int, int]:
+    """What a compiled pullback of all the losses holds by its buffers, and by its trace."""
+    _, pullback = jax_impl.memory.compiled_vjp(side.losses, side.params)
+    traced = jax_impl.memory.residuals(side.losses, side.params)
+    return jax_impl.memory.held(pullback, side.batch).bytes, sum(r.bytes for r in traced if r.kind != "parameter")
+
+
+def jax_peak_alone(problem: str, strategy: str, size: str) -> int:
+    """`peak_bytes_in_use` of one cell on a GPU, in a process of its own: the count cannot be reset."""
+    command = [sys.executable, "-m", "comparisons.memory.alone", problem, strategy, size]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the measuring process died")
+    return int(done.stdout)
+
+
+def nbytes(arrays: object) -> int:
+    """The bytes of every tensor or array in a tree."""
+    leaves = jax.tree.leaves(arrays)
+    return int(sum(np.prod(leaf.shape, dtype=int) * leaf.dtype.itemsize for leaf in leaves))
+
+

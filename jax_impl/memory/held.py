@@ -1,0 +1,134 @@
+"""Held bytes: the residuals of a pullback, while it lives and once it is dropped."""
+
+import weakref
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+from jax import Array
+from jax.extend import source_info_util
+
+
+class Kept(NamedTuple):
+    """One array that a pullback keeps; `op` and `line` say what made it, where `residuals` traced it."""
+
+    op: str
+    line: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    kind: str
+
+
+def held(pullback: Callable, inputs: Any = ()) -> "Ledger":
+    """A ledger of a pullback's residuals, exact at any moment: a pullback is a pytree, and these are its leaves.
+
+    >>> w, x = jnp.ones((8, 8)), jnp.ones((4, 8))
+    >>> z, pullback = jax.vjp(lambda w: jnp.tanh(x @ w), w)
+    >>> ledger = held(pullback, x)
+    >>> ledger.bytes  # tanh's output (4, 8) and one minus it (4, 8), 4 bytes each
+    256
+    >>> del pullback
+    >>> ledger.bytes  # tanh's output is `z` itself, which lives on
+    128
+
+    The differentiated arguments are kept apart (`pullback.args_res`), and so are the arrays in `inputs`, which live
+    anyway. A pullback that `jax.jit` returned has copies of both: it owns all that it keeps. Only weak references
+    are taken. `residuals` says what made each array.
+    """
+    if not hasattr(pullback, "args_res") or not hasattr(pullback, "opaque_residuals"):
+        raise TypeError(f"`pullback` should be what jax.vjp returns (got {type(pullback).__name__})")
+    leaves = jax.tree.leaves((pullback.args_res, pullback.opaque_residuals))
+    if any(isinstance(leaf, jax.core.Tracer) for leaf in leaves):
+        raise TypeError(
+            "`held` cannot see inside a traced function: return the pullback from it, or use `residuals(f, *args)`"
+        )
+    if any(leaf.is_deleted() for leaf in leaves):
+        raise ValueError("`pullback` was donated or deleted: take it again with jax.vjp")
+    return Ledger(pullback, inputs)
+
+
+class Ledger:
+    """What `held` gives: `bytes` now, the arrays `saved()` now, and `print(ledger)` for the largest."""
+
+    def __init__(self, pullback: Any, inputs: Any):
+        outside = {_buffer(leaf) for leaf in jax.tree.leaves(inputs)}
+        arguments = {_buffer(leaf) for leaf in jax.tree.leaves(pullback.args_res)}
+        self._arrays: list[tuple[weakref.ref[Array], int, str]] = []
+        for leaf in jax.tree.leaves((pullback.args_res, pullback.opaque_residuals)):
+            key = _buffer(leaf)
+            kind = "input" if key in outside else "parameter" if key in arguments else "activation"
+            self._arrays.append((weakref.ref(leaf), key, kind))
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of activations alive now, each buffer counted once."""
+        return self.kept["activation"]
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """The bytes alive now of each kind: `activation`, `parameter`, `input`."""
+        found: dict[str, dict[int, int]] = {"activation": {}, "parameter": {}, "input": {}}
+        for array, key, kind in self._alive():
+            found[kind][key] = array.nbytes
+        return {kind: sum(buffers.values()) for kind, buffers in found.items()}
+
+    def saved(self) -> list[Kept]:
+        """Every array alive now, the largest first."""
+        rows = [Kept("", "", a.shape, a.dtype.name, a.nbytes, kind) for a, _, kind in self._alive()]
+        return sorted(rows, key=lambda row: -row.bytes)
+
+    def __str__(self) -> str:
+        rows = [row for row in self.saved() if row.kind == "activation"]
+        largest = [f"  {row.bytes:>14,} B  {row.dtype} {list(row.shape)}" for row in rows[:10]]
+        return "\n".join([f"{self.bytes:,} B held for the pullback in {len(rows)} residuals", *largest])
+
+    def _alive(self) -> list[tuple[Array, int, str]]:
+        arrays = [(reference(), key, kind) for reference, key, kind in self._arrays]
+        return [(a, key, kind) for a, key, kind in arrays if a is not None and not a.is_deleted()]
+
+
+def residuals(f: Callable, *args: Any) -> list[Kept]:
+    """What `jax.vjp(f, *args)` would keep, from its trace: nothing is computed, and shapes alone will do.
+
+    Each array comes with the primitive and the source line that made it; an array that `f` closes over is an input.
+    `args` are arrays or `jax.ShapeDtypeStruct`s. An array is listed once, however many residuals it serves.
+    """
+    kinds: list[str] = []
+
+    def pullback(*args):
+        _, pull = jax.vjp(f, *args)
+        arguments, activations = jax.tree.leaves(pull.args_res), jax.tree.leaves(pull.opaque_residuals)
+        kinds[:] = ["parameter"] * len(arguments) + ["activation"] * len(activations)
+        return arguments, activations
+
+    closed = jax.make_jaxpr(pullback)(*args)
+    outside = {*map(id, closed.jaxpr.constvars)}
+    made = {id(v): (equation, k) for equation in closed.jaxpr.eqns for k, v in enumerate(equation.outvars)}
+    found = {}
+    for variable, kind in zip(closed.jaxpr.outvars, kinds, strict=True):
+        kind = "input" if id(variable) in outside else kind
+        equation, k = made.get(id(variable), (None, 0))
+        op = _maker(equation, k) if equation else ""
+        line = source_info_util.summarize(equation.source_info) if equation else ""
+        aval = variable.aval
+        size = aval.size * aval.dtype.itemsize
+        found[id(variable)] = Kept(op, line, aval.shape, aval.dtype.name, size, kind)
+    return sorted(found.values(), key=lambda row: -row.bytes)
+
+
+def _maker(equation: Any, position: int) -> str:
+    """The primitive behind an output, inside however many jitted or customised calls."""
+    inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
+    if inner is None or equation.primitive.name in ("scan", "while"):
+        return equation.primitive.name
+    jaxpr = getattr(inner, "jaxpr", inner)
+    for found in jaxpr.eqns:
+        for k, variable in enumerate(found.outvars):
+            if variable is jaxpr.outvars[position]:
+                return _maker(found, k)
+    return equation.primitive.name
+
+
+def _buffer(leaf: Any) -> int:
+    return leaf.unsafe_buffer_pointer() if isinstance(leaf, Array) else id(leaf)

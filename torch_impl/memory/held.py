@@ -1,0 +1,218 @@
+"""Held bytes: the saved tensors that are alive, while a graph is built, used and dropped."""
+
+import weakref
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.autograd.graph import Node, saved_tensors_hooks
+from torch.utils import _pytree as pytree
+
+
+class Saved(NamedTuple):
+    """One tensor that a node of the graph keeps for its backward; several may share one `storage` of `bytes`."""
+
+    op: str
+    shape: tuple[int, ...]
+    dtype: str
+    bytes: int
+    kind: str
+    losses: tuple[str, ...]
+    storage: int
+
+
+def held(params: object, inputs: object = ()) -> "Ledger":
+    """A ledger of saved tensors, exact at any moment: what the forward kept, what each backward has released.
+
+    >>> model, x = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1)), torch.ones(4, 8)
+    >>> with held(model, x) as ledger:
+    ...     losses = {"size": (model(x) ** 2).mean()}
+    >>> ledger.bytes  # tanh's output (4, 8) and the output that is squared (4, 1), 4 bytes each
+    144
+    >>> losses["size"].backward()
+    >>> ledger.bytes
+    0
+
+    `params` and `inputs` are modules, tensors, or dicts and lists of tensors. They live without the graph, so their
+    bytes are not counted; `ledger.saved(losses)` lists them too. Record the forward; what happens later is seen
+    outside the block as well. Each saved tensor passes a pair of hooks, and its death is the death of a small box.
+    """
+    return Ledger(params, inputs)
+
+
+class Ledger:
+    """What `held` gives: `bytes` now, the `saved(losses)` tensors now, and `print(ledger)` for the largest."""
+
+    _recording: "Ledger | None" = None
+
+    def __init__(self, params: object, inputs: object = ()):
+        self._parameters, self._inputs = _storages("params", params), _storages("inputs", inputs)
+        self._boxes: weakref.WeakSet[_Box] = weakref.WeakSet()
+        self._visited: list[_Box] | None = None
+        self._hooks = saved_tensors_hooks(self._pack, self._unpack)
+
+    def __enter__(self) -> "Ledger":
+        if Ledger._recording is not None:
+            raise RuntimeError("`held` is already recording: leave that block first, hooks see only the inner of two")
+        if torch.compiler.is_compiling() or torch.jit.is_tracing():
+            raise RuntimeError("`held` cannot record inside a compiled function: put the block around its call")
+        try:
+            self._hooks.__enter__()
+        except RuntimeError as error:
+            raise _explained(error) from None
+        Ledger._recording = self
+        return self
+
+    def __exit__(self, kind, error, traceback) -> None:
+        Ledger._recording = None
+        self._hooks.__exit__(kind, error, traceback)
+        if isinstance(error, RuntimeError) and _explained(error) is not error:
+            raise _explained(error) from None
+
+    @property
+    def bytes(self) -> int:
+        """The bytes of activations alive now, each storage counted once."""
+        return sum(self._by_kind()["activation"].values())
+
+    @property
+    def kept(self) -> dict[str, int]:
+        """The bytes alive now of each kind: `activation`, `parameter`, `input`."""
+        return {kind: sum(storages.values()) for kind, storages in self._by_kind().items()}
+
+    def saved(self, losses: Mapping[str, Tensor] | None = None) -> list[Saved]:
+        """Every saved tensor alive now, the largest first.
+
+        With the losses' tensors it also says which node saved it and which losses reach it. A node that a backward has
+        released reaches nothing.
+        """
+        found: dict[_Box, dict[str, str]] = {box: {} for box in list(self._boxes)}
+        for loss, value in (losses or {}).items():
+            for node in nodes(value):
+                for box in self._saved_by(node):
+                    found.setdefault(box, {})[loss] = node.name()
+        rows = [_saved(box, self._kind(box), owners) for box, owners in found.items()]
+        return sorted(rows, key=lambda row: (-row.bytes, row.storage))
+
+    def __str__(self) -> str:
+        rows = [row for row in self.saved() if row.kind == "activation"]
+        largest = [f"  {row.bytes:>14,} B  {row.dtype} {list(row.shape)}" for row in rows[:10]]
+        return "\n".join([f"{self.bytes:,} B held for backward in {len(rows)} saved tensors", *largest])
+
+    def _pack(self, tensor: Tensor) -> "_Box":
+        box = _Box(tensor)
+        self._boxes.add(box)
+        return box
+
+    def _unpack(self, box: "_Box") -> Tensor:
+        if self._visited is not None:
+            self._visited.append(box)
+        if box.tensor._version != box.version:
+            raise RuntimeError(
+                f"a saved tensor of shape {list(box.tensor.shape)} was changed in place after the forward: it is at "
+                f"version {box.tensor._version}, expected version {box.version}"
+            )
+        return box.tensor
+
+    def _saved_by(self, node: Node) -> "list[_Box]":
+        self._visited = []
+        saved_tensors(node)
+        boxes, self._visited = self._visited, None
+        return boxes
+
+    def _kind(self, box: "_Box") -> str:
+        key = _key(box.tensor)
+        return "parameter" if key in self._parameters else "input" if key in self._inputs else "activation"
+
+    def _by_kind(self) -> dict[str, dict[int, int]]:
+        found: dict[str, dict[int, int]] = {"activation": {}, "parameter": {}, "input": {}}
+        for box in list(self._boxes):
+            found[self._kind(box)][_key(box.tensor)] = box.tensor.untyped_storage().nbytes()
+        return found
+
+
+class _Box:
+    """What the graph holds in a saved tensor's place. It is detached: an output that held its own node would leak."""
+
+    __slots__ = ("__weakref__", "tensor", "version")
+
+    def __init__(self, tensor: Tensor):
+        self.tensor, self.version = tensor.detach(), tensor._version
+
+
+def graph_bytes(losses: Mapping[str, Tensor], params: object, inputs: object = ()) -> int:
+    """The bytes of activations that the losses' graphs hold now, read from the nodes' own attributes.
+
+    A second instrument beside `held`: no hook, no recording, but only what a live loss still reaches. Python scalars,
+    8 bytes each on the CPU, are left out: no hook sees them.
+    """
+    outside = {*_storages("params", params), *_storages("inputs", inputs)}
+    found = {}
+    for value in losses.values():
+        for node in nodes(value):
+            for tensor in saved_tensors(node):
+                if not _is_python_scalar(tensor):
+                    found[_key(tensor)] = tensor.untyped_storage().nbytes()
+    return sum(size for key, size in found.items() if key not in outside)
+
+
+def nodes(value: Tensor) -> Iterator[Node]:
+    """Every node of the graph behind `value`, once."""
+    waiting, seen = [value.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        seen.add(node)
+        yield node
+        waiting += [source for source, _ in node.next_functions]
+
+
+def saved_tensors(node: Node) -> list[Tensor]:
+    """The tensors that a node keeps, under whatever names; none once a backward has released them."""
+    found = []
+    for name in dir(node):
+        if name == "saved_tensors" or name.startswith("_saved_"):
+            try:
+                found += [leaf for leaf in pytree.tree_leaves(getattr(node, name)) if isinstance(leaf, Tensor)]
+            except RuntimeError as error:
+                if "after they have already been freed" not in str(error):
+                    raise
+    return found
+
+
+def _is_python_scalar(tensor: Tensor) -> bool:
+    """Whether a saved tensor is a number of the program, such as 2.0 in `2.0 * x`: only those give way to uint8."""
+    return tensor.ndim == 0 and torch.result_type(torch.zeros((), dtype=torch.uint8), tensor) != tensor.dtype
+
+
+def _storages(argument: str, tensors: object) -> set[int]:
+    tree = [*tensors.parameters(), *tensors.buffers()] if isinstance(tensors, nn.Module) else tensors
+    leaves = pytree.tree_leaves(tree)
+    strange = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
+    if strange:
+        raise TypeError(
+            f"`{argument}` should be a module, a tensor, or a dict or list of tensors "
+            f"(got a {type(strange[0]).__name__} in it)"
+        )
+    return {_key(leaf) for leaf in leaves}
+
+
+def _key(tensor: Tensor) -> int:
+    return tensor.untyped_storage()._cdata
+
+
+def _saved(box: _Box, kind: str, owners: dict[str, str]) -> Saved:
+    tensor, size = box.tensor, box.tensor.untyped_storage().nbytes()
+    op = next(iter(owners.values()), "").removesuffix("Backward0")
+    return Saved(op, tuple(tensor.shape), str(tensor.dtype)[6:], size, kind, tuple(owners), _key(tensor))
+
+
+def _explained(error: RuntimeError) -> RuntimeError:
+    """PyTorch's refusal of hooks inside a torch.func transform, with the remedy."""
+    if "saved tensor hooks" not in str(error):
+        return error
+    return RuntimeError(
+        "`held` cannot see into torch.func: its transforms refuse saved-tensor hooks; take the gradients with "
+        "torch.autograd.grad, or measure `peak`"
+    )

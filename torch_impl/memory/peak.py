@@ -1,0 +1,112 @@
+"""The peak: the most bytes allocated at once, from the allocator's own events or from a run without memory."""
+
+import weakref
+from collections.abc import Callable
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.autograd import ProfilerConfig, ProfilerState, _disable_profiler_legacy, _enable_profiler_legacy
+from torch.utils import _pytree as pytree
+from torch.utils._python_dispatch import TorchDispatchMode
+
+
+def peak(run: Callable[[], object], device: str = "cpu") -> int:
+    """The most bytes that `run()` has allocated at one moment, beyond those that were there before it.
+
+    On the CPU: the running total of the allocator's events, exact. On a GPU: `max_memory_allocated`, which counts
+    what the caching allocator has handed out, workspaces included. ValueError where `run` frees what it found, such
+    as an earlier `.grad`: clear the gradients first, or the total would be too low.
+
+    >>> peak(lambda: torch.ones(100) + torch.ones(100))
+    1200
+    """
+    if torch.device(device).type == "cuda":
+        torch.cuda.synchronize(device)
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        run()
+        torch.cuda.synchronize(device)
+        return torch.cuda.max_memory_allocated(device) - before
+    sizes = _events(run)
+    total = most = 0
+    for size in sizes:
+        total += size
+        most = max(most, total)
+        if total < 0:
+            raise ValueError("`run` freed memory that was allocated before it: clear the gradients (`.grad = None`)")
+    return most
+
+
+def _events(run: Callable[[], object]) -> list[int]:
+    """Every allocation (+) and release (-) of `run()` in order.
+
+    This is the profiler that starts in microseconds and prints nothing; torch.profiler's `[memory]` events are the
+    same, take a second to start and write to stderr.
+    """
+    options = torch._C._profiler._ExperimentalConfig()
+    _enable_profiler_legacy(ProfilerConfig(ProfilerState.CPU, False, True, False, False, False, options))
+    try:
+        run()
+    finally:
+        threads = _disable_profiler_legacy()
+    found = [[event.cpu_memory_usage() for event in thread if event.kind() == "memory_alloc"] for thread in threads]
+    if sum(map(bool, found)) > 1:
+        raise RuntimeError("`run` allocates on several threads, whose events have no common order")
+    return [size for thread in found for size in thread]
+
+
+aten = torch.ops.aten
+
+
+class Allocations(TorchDispatchMode):
+    """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
+
+    It sees what operations return, not what their kernels allocate and free inside, so its peak is a lower bound:
+    exact for products and pointwise operations, below the allocator's for convolutions and LSTMs.
+    """
+
+    def __init__(self, known: object = ()):
+        super().__init__()
+        self.bytes = self.peak = 0
+        self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
+
+    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is aten.add.Tensor and torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
+            for one, other in (args[:2], args[1::-1]):
+                if _last_reference(one) and _like(one, other):
+                    return one.add_(other)
+        result = function(*args, **(kwargs or {}))
+        for leaf in pytree.tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self._note(leaf.untyped_storage())
+        return result
+
+    def _note(self, storage: torch.UntypedStorage) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key in self._live:
+            return
+        self._live.add(key)
+        self.bytes += size
+        self.peak = max(self.peak, self.bytes)
+        weakref.finalize(storage, self._release, key, size)
+
+    def _release(self, key: int, size: int) -> None:
+        self._live.discard(key)
+        self.bytes -= size
+
+
+def _last_reference(tensor: Tensor) -> bool:
+    return tensor._use_count() <= 4
+
+
+def _like(a, b):
+    return isinstance(b, Tensor) and a.shape==b.shape and a.untyped_storage()._cdata!=b.untyped_storage()._cdata and a.is_contiguous() and torch._C._storage_Use_Count(a.untyped_storage()._cdata)<=2
+
+
+@contextmanager
+def simulated():
+    """Tensors made in this block have shapes and no memory: a ledger of any size on a machine of any size."""
+    with FakeTensorMode(allow_non_fake_inputs=False):
+        yield
