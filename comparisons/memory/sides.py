@@ -72,9 +72,9 @@ def run(strategy: str, side: Side, strategies: ModuleType = torch_impl.first_ord
 
 def torch_phases(strategy: str, side: Side) -> list[tuple[str, int]]:
     """Held bytes at every phase of a strategy, the last one `dropped`."""
-    with torch_impl.memory.held([side.params, side.rest], side.batch) as ledger:
-        with torch_impl.memory.phases(ledger) as marks:
-            run(strategy, side)()
+    ledger = torch_impl.memory.held([side.params, side.rest], side.batch)
+    with ledger, torch_impl.memory.phases(ledger) as marks:
+        run(strategy, side)()
     return [*marks, ("dropped", ledger.bytes)]
 
 
@@ -129,7 +129,9 @@ def jax_peak_alone(problem: str, strategy: str, size: str) -> int:
     command = [sys.executable, "-m", "comparisons.memory.alone", problem, strategy, size]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the measuring process died")
+        raise RuntimeError(
+            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the measuring process died"
+        )
     return int(done.stdout)
 
 
@@ -137,5 +139,3 @@ def nbytes(arrays: object) -> int:
     """The bytes of every tensor or array in a tree."""
     leaves = jax.tree.leaves(arrays)
     return int(sum(np.prod(leaf.shape, dtype=int) * leaf.dtype.itemsize for leaf in leaves))
-
-

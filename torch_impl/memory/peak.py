@@ -64,7 +64,8 @@ class Allocations(TorchDispatchMode):
     """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
 
     It sees what operations return, not what their kernels allocate and free inside, so its peak is a lower bound:
-    exact for products and pointwise operations, below the allocator's for convolutions and LSTMs.
+    exact for products and pointwise operations, below the allocator's for convolutions and LSTMs. Where two cotangents
+    meet, the engine adds in place if it holds the last reference, but never under a dispatch mode: it is done here.
     """
 
     def __init__(self, known: object = ()):
@@ -74,9 +75,9 @@ class Allocations(TorchDispatchMode):
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is aten.add.Tensor and torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
-            for one, other in (args[:2], args[1::-1]):
-                if _last_reference(one) and _like(one, other):
-                    return one.add_(other)
+            for into, other in (args[:2], args[1::-1]):
+                if _last_reference(into) and _may_hold_the_sum(into, other):
+                    return into.add_(other)
         result = function(*args, **(kwargs or {}))
         for leaf in pytree.tree_leaves(result):
             if isinstance(leaf, Tensor):
@@ -98,11 +99,15 @@ class Allocations(TorchDispatchMode):
 
 
 def _last_reference(tensor: Tensor) -> bool:
-    return tensor._use_count() <= 4
+    """Whether only the engine's buffer still has this tensor, beside the four and two references of a dispatch."""
+    storage = tensor.untyped_storage()
+    return tensor._use_count() <= 4 and torch._C._storage_Use_Count(storage._cdata) <= 2
 
 
-def _like(a, b):
-    return isinstance(b, Tensor) and a.shape==b.shape and a.untyped_storage()._cdata!=b.untyped_storage()._cdata and a.is_contiguous() and torch._C._storage_Use_Count(a.untyped_storage()._cdata)<=2
+def _may_hold_the_sum(into: Tensor, other: object) -> bool:
+    if not isinstance(other, Tensor) or into.shape != other.shape or not into.is_contiguous():
+        return False
+    return into.untyped_storage()._cdata != other.untyped_storage()._cdata
 
 
 @contextmanager

@@ -1,0 +1,1 @@
+"""What does each framework hold, to the byte, and when does it let go?"""

@@ -1,0 +1,215 @@
+"""The memory instruments: exact, equal to a second instrument and to closed forms, and not fooled."""
+
+import doctest
+from importlib import import_module
+
+import jax
+import jax.numpy as jnp
+import pytest
+import torch
+
+import jax_impl.memory
+import torch_impl.memory
+from comparisons.memory import ledger, predictions, sides, sweep
+from comparisons.memory.predictions import Sizes
+from comparisons.problems import SIZES, many_heads, problem
+from comparisons.scenarios import STRATEGIES
+from torch_impl.memory import lifetime
+
+# PyTorch's first forward-mode derivative compiles its own rules with the torch.jit that it deprecates.
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+
+SMALL = Sizes(batch=32, width=16, depth=4, losses=4)
+PHASED = [name for name in STRATEGIES if predictions.phase("torch", name, "forward", SMALL) is not None]
+
+
+def small(sizes: Sizes = SMALL) -> sides.Side:
+    return sides.torch_side("many_heads", many_heads(**sizes._asdict()))
+
+
+def wrong(rows):
+    return [(row["id"], row["reason"]) for row in rows if row["status"] in ("differs", "failed")]
+
+
+@pytest.mark.parametrize("name", ["torch_impl.memory.held", "torch_impl.memory.peak"])
+def test_examples_in_pytorch(name):
+    module = import_module(name)
+    assert doctest.testmod(module).failed == 0
+
+
+@pytest.mark.parametrize("name", ["jax_impl.memory.held", "jax_impl.memory.peak"])
+def test_examples_in_jax(name):
+    module = import_module(name)
+    assert doctest.testmod(module, extraglobs={"jnp": jnp}).failed == 0
+
+
+def test_pytorch_holds_what_the_closed_form_says_in_72_configurations():
+    rows = sweep.in_torch(sweep.CONFIGURATIONS)
+    assert len(rows) == 2 * len(set(sweep.CONFIGURATIONS)) == 144
+    assert not wrong(rows)
+
+
+@pytest.mark.parametrize("group", range(0, len(sweep.CONFIGURATIONS), sweep.GROUP))
+def test_jax_holds_what_the_closed_form_says_in_72_configurations(group):
+    rows = sweep.in_jax(sweep.CONFIGURATIONS[group : group + sweep.GROUP])
+    assert len(rows) == 2 * sweep.GROUP
+    assert not wrong(rows)
+
+
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+@pytest.mark.parametrize("name", SIZES)
+def test_two_instruments_agree(name, framework):
+    (row,) = ledger.instruments(framework, name, "tiny", "cpu")
+    assert not wrong([row])
+    assert row["bytes"] > 0
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_pytorch_phases_of_many_heads(strategy):
+    rows = ledger.rows("torch", "many_heads", strategy, "tiny", "cpu")
+    assert not wrong(rows)
+    predicted = [row["phase"] for row in rows if row.get("predicted") is not None]
+    assert predicted == (["forward", "dropped", "last"] if strategy in PHASED else [])
+
+
+@pytest.mark.xdist_group("jax phases")
+@pytest.mark.parametrize("strategy", ["per_loss_retained", "per_loss_batched", "accumulated", "summed"])
+def test_jax_phases_of_many_heads(strategy):
+    rows = ledger.rows("jax", "many_heads", strategy, "tiny", "cpu")
+    assert not wrong(rows)
+    predicted = [row["phase"] for row in rows if row.get("predicted") is not None]
+    assert predicted == ([] if strategy == "summed" else ["forward", "dropped", "last"])
+    assert rows[-1]["kind"] == "planned"
+
+
+def test_a_tensor_that_outlives_its_loss_is_seen():
+    side = small()
+    with torch_impl.memory.held(side.params, side.batch) as ledger:
+        values = side.losses(side.params)
+    kept = values.popitem()
+    values.clear()
+    assert 0 < ledger.bytes < predictions.held("torch", SMALL)
+    del kept
+    assert ledger.bytes == 0
+
+
+def test_saved_tensors_name_their_op_and_the_losses_that_reach_them():
+    side = small()
+    with torch_impl.memory.held(side.params, side.batch) as ledger:
+        values = side.losses(side.params)
+    rows = [row for row in ledger.saved(values) if row.kind == "activation"]
+    assert {"Tanh", "Pow"} <= {row.op for row in rows}
+    assert {row.losses for row in rows if row.op == "Tanh"} == {tuple(values)}
+    assert {row.losses for row in rows if row.op == "Pow"} == {(name,) for name in values}
+
+
+@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name != "summed_checkpointed"])
+@pytest.mark.parametrize("name", ["many_heads", "attention"])
+def test_the_allocations_of_operations_peak_with_the_allocator(name, strategy):
+    arguments = name, problem(name, "tiny"), strategy
+    measured = sides.torch_peak(strategy, sides.torch_side(*arguments))
+    side = sides.torch_side(*arguments)
+    with torch_impl.memory.Allocations(side.arrays) as seen:
+        sides.run(strategy, side)()
+    scalars = 8 if (name, strategy) == ("attention", "per_loss_functional") else 0  # no operation returns a constant
+    assert seen.peak == measured - scalars
+
+
+def test_peak_refuses_a_total_that_earlier_memory_made_too_low():
+    made = []
+    torch_impl.memory.peak(lambda: made.append(torch.ones(1000)))
+    with pytest.raises(ValueError, match="clear the gradients"):
+        torch_impl.memory.peak(made.clear)
+
+
+def test_recording_does_not_hide_a_change_in_place():
+    x = torch.ones(3, requires_grad=True)
+    with torch_impl.memory.held(x):
+        y = torch.tanh(x)
+        loss = y.sum()
+    with torch.no_grad():
+        y.mul_(2)
+    with pytest.raises(RuntimeError, match="changed in place"):
+        loss.backward()
+
+
+def test_pytorch_refuses_what_it_cannot_see():
+    x = torch.ones(3, requires_grad=True)
+    with torch_impl.memory.held(x), pytest.raises(RuntimeError, match="already recording"):
+        torch_impl.memory.held(x).__enter__()
+    with pytest.raises(RuntimeError, match=r"cannot see into torch\.func"), torch_impl.memory.held(x):
+        torch.func.grad(lambda x: x.exp().sum())(x)
+    with torch_impl.memory.held(x) as after:
+        y = x.exp()
+    assert after.bytes == y.nbytes
+    with pytest.raises(TypeError, match="`params` should be a module"):
+        torch_impl.memory.held("model")
+
+
+def test_jax_refuses_what_it_cannot_see():
+    x = jnp.ones(3)
+    with pytest.raises(TypeError, match=r"what jax\.vjp returns"):
+        jax_impl.memory.held(jnp.tanh)
+    with pytest.raises(TypeError, match="inside a traced function"):
+        jax.jit(lambda x: jax_impl.memory.held(jax.vjp(jnp.tanh, x)[1]).bytes)(x)
+    _, pullback = jax_impl.memory.compiled_vjp(jnp.sin, x)
+    for leaf in jax.tree.leaves(pullback):
+        leaf.delete()
+    with pytest.raises(ValueError, match="donated or deleted"):
+        jax_impl.memory.held(pullback)
+    with pytest.raises(RuntimeError, match="no memory statistics"):
+        jax_impl.memory.peak_in_use(lambda: jnp.sin(x))
+
+
+def test_residuals_name_their_primitive_and_line():
+    w, x = jnp.ones((8, 8)), jnp.ones((4, 8))
+    rows = jax_impl.memory.residuals(lambda w: jnp.tanh(x @ w), w)
+    assert {row.op for row in rows if row.kind == "activation"} == {"tanh", "sub"}
+    assert all("test_memory.py" in row.line for row in rows if row.kind == "activation")
+    assert {row.shape for row in rows if row.kind == "input"} == {(4, 8)}
+
+
+def test_retaining_stops_the_release_and_adds_nothing():
+    side = small()
+    found = lifetime.retaining(side.losses, side.params, side.batch)
+    held = predictions.held("torch", SMALL)
+    assert found == {"forward": held, "retained": held, "released": 0}
+
+
+def test_private_buffers_outlive_the_last_backward():
+    side = small()
+    found = lifetime.left_behind(side.losses, side.params, side.batch)
+    expected = predictions.phase("torch", "per_loss_retained", "last", SMALL)
+    assert found["left"] == found["private"] == expected > 0 == found["dropped"]
+
+
+def test_one_path_is_freed():
+    assert lifetime.path_only(n=10) == {"forward": 80, "after a": 40, "after b": 0}
+
+
+def test_a_failed_backward_has_changed_grad_or_not():
+    assert lifetime.failed_second_backward() == {"a + b": 3, "b + a": 0}
+
+
+def test_one_array_a_tanh_in_pytorch_and_two_in_jax():
+    found = lifetime.per_tanh(depth=4, n=8)
+    assert found["held"] == 4 * found["array"]
+    _, pullback = jax_impl.memory.compiled_vjp(lambda x: jnp.tanh(jnp.tanh(jnp.tanh(jnp.tanh(x)))), jnp.ones(8))
+    assert jax_impl.memory.held(pullback).bytes == 8 * found["array"]
+
+
+def test_grad_accumulates_one_gradient():
+    side = small()
+    found = lifetime.accumulation(side.losses, side.params)
+    assert found["accumulated"] < found["per_loss_retained"]
+
+
+def test_keeping_zeros_raises_the_peak_of_a_sum():
+    side = small()
+    found = lifetime.zero_grad_policy(side.losses, side.params)
+    assert found["zeros, summed"] > found["none, summed"]
+
+
+def test_create_graph_leaks_until_grad_is_cleared():
+    found = lifetime.reference_cycle(steps=3)
+    assert found["3 steps"] == 3 * found["one step"] > 0 == found["cured"]
