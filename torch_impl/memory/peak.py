@@ -63,8 +63,9 @@ aten = torch.ops.aten
 class Allocations(TorchDispatchMode):
     """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
 
-    It sees what operations return, not what their kernels allocate and free inside, so its peak is a lower bound:
-    exact for products and pointwise operations, below the allocator's for convolutions and LSTMs. Where two cotangents
+    It sees what operations return, not what their kernels allocate and free inside: of a backward its peak is exact for
+    products and pointwise operations, and too low for convolutions, LSTMs and a checkpoint's random state. Of a
+    forward-mode derivative it is too high: PyTorch takes other steps there under a dispatch mode. Where two cotangents
     meet, the engine adds in place if it holds the last reference, but never under a dispatch mode: it is done here.
     """
 
