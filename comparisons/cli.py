@@ -73,6 +73,34 @@ def gradients(
     raise typer.Exit(job.take(work, device, json))
 
 
+@app.command()
+def memory(
+    problem: Problems = None,
+    strategy: Strategies = None,
+    full: Full = False,
+    size: Size = "tiny",
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """What is held, to the byte, and when is it let go? Measured beside what a closed form predicts."""
+    from comparisons.problems import SIZES
+    from comparisons.scenarios import STRATEGIES, cells
+
+    chosen = problem or ([] if full else ["digits", "many_heads"])
+    usage.known("--problem", chosen, SIZES)
+    usage.known("--strategy", strategy or (), STRATEGIES)
+    usage.known("--size", [size], ("tiny", "default", "large"))
+    usage.writable("--json", json)
+    usage.frameworks()
+    usage.device(device)
+
+    from comparisons import job
+    from comparisons import memory as question
+
+    grid = cells(True, chosen, strategy or (), ("float64",), STRATEGIES)
+    raise typer.Exit(job.take(question.units(grid, size, device), device, json))
+
+
 @app.command("higher_order")
 def higher_order_(json: Json = None) -> None:
     """Which second derivatives are not defined in which mode, and the form that works."""

@@ -8,13 +8,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from comparisons import gradients, higher_order, lesson, pitfalls, results
+from comparisons import gradients, higher_order, lesson, memory, pitfalls, results
 from comparisons.rows import Row, Table, Unit
 
 TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
     "gradients": gradients.tables,
     "higher_order": higher_order.tables,
     "lesson": lesson.tables,
+    "memory": memory.tables,
     "pitfalls": pitfalls.tables,
 }
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}

@@ -48,8 +48,9 @@ SIDES = {side: public(side) for side in ("torch_impl", "jax_impl")}
 NAMES = sorted(set(SIDES["torch_impl"]) | set(SIDES["jax_impl"]))
 # What goes wrong differs: a pitfall's remedy stands where the failure is, and takes what the failure needs.
 PITFALLS = [name for name in NAMES if name[0].startswith("pitfalls/")]
-LIMITS = [name for name in NAMES if name[0] == "higher_order/limits.py" and name[1]]  # each framework has its own
-MIRRORED = [name for name in NAMES if name not in PITFALLS + LIMITS]
+# Each framework has its own: what has no second derivative; saved tensors of a graph, and residuals of a pullback.
+OWN = [name for name in NAMES if name[0].startswith("memory/") or (name[0] == "higher_order/limits.py" and name[1])]
+MIRRORED = [name for name in NAMES if name not in PITFALLS + OWN]
 
 
 def text(name: tuple[str, str]) -> str:
@@ -77,3 +78,9 @@ def test_a_pitfall_stands_on_both_sides_and_a_remedy_beside_it(name):
 
 def test_what_is_listed_exists():
     assert set(ONE_SIDED) <= set(SIDES["torch_impl"]) | set(SIDES["jax_impl"])
+
+
+def test_the_memory_instruments_share_their_names():
+    """Graphs and pullbacks are looked at differently; `held`, `peak` and `phases` are what both are asked."""
+    for file, name in (("held.py", "held"), ("held.py", "Ledger"), ("peak.py", "peak"), ("phases.py", "phases")):
+        assert all((f"memory/{file}", name) in found for found in SIDES.values())

@@ -1,1 +1,14 @@
 """What does each framework hold, to the byte, and when does it let go?"""
+
+from comparisons.memory.tables import tables
+from comparisons.rows import Unit
+from comparisons.scenarios import Cell
+
+__all__ = ["tables", "units"]
+
+
+def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
+    """The ledger of the grid's cells, and the closed forms' sweep."""
+    from comparisons.memory import ledger, sweep  # the tables are read without the frameworks
+
+    return [*ledger.units(grid, size, device), *sweep.units(device)]

@@ -1,0 +1,49 @@
+"""The ledger as tables: bytes by phase, and how many predictions hold."""
+
+from comparisons.rows import Row, Table
+
+PHASES = ("forward", "last", "dropped")
+
+
+def tables(rows: list[Row]) -> list[Table]:
+    """One ledger a problem, and one line a framework for what was predicted."""
+    problems = list(dict.fromkeys(row["problem"] for row in rows if row.get("strategy")))
+    return [*(_ledger(name, rows) for name in problems), _predictions(rows)] if rows else []
+
+
+def _ledger(problem: str, rows: list[Row]) -> Table:
+    title = f"{problem}: bytes held after the forward, after the last backward, and once all is dropped (-: no such moment); the peak"
+    found: dict[tuple[str, str], dict[str, Row]] = {}
+    for row in rows:
+        if row["problem"] == problem and row.get("strategy"):
+            found.setdefault((row["strategy"], row["framework"]), {})[row["phase"] or ""] = row
+    lines = [
+        [strategy, side, *(_bytes(phases.get(phase)) for phase in PHASES), _peak(phases)]
+        for (strategy, side), phases in found.items()
+    ]
+    return Table(title, ["strategy", "side", *PHASES, "peak"], lines)
+
+
+def _bytes(row: Row | None) -> str:
+    if row is None:
+        return ""
+    if row["status"] == "unsupported":
+        return "-"
+    return f"DIFFERS {row['bytes']:,}" if row["status"] == "differs" else f"{row['bytes']:,}"
+
+
+def _peak(phases: dict[str, Row]) -> str:
+    row = phases.get("peak") or phases.get("plan")
+    if row is None:
+        return "FAILED"
+    return f"{row['bytes']:,} {row['kind']}"
+
+
+def _predictions(rows: list[Row]) -> Table:
+    lines = []
+    for side in ("torch", "jax"):
+        judged = [row for row in rows if row["framework"] == side and row.get("predicted") is not None]
+        held = sum(row["bytes"] == row["predicted"] for row in judged)
+        lines.append([side, str(len(judged)), str(held)])
+    title = "predictions in closed form, by a second instrument, or zero once dropped: how many hold, to the byte"
+    return Table(title, ["side", "predicted", "equal"], lines)
