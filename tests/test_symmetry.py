@@ -37,7 +37,7 @@ def public(side: str) -> dict[tuple[str, str], list[str]]:
         for node in ast.parse(path.read_text()).body:
             if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
                 found[file, node.name] = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
-            if isinstance(node, ast.ClassDef):
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
                 found[file, node.name] = []
     return found
 

@@ -12,7 +12,8 @@ def tables(rows: list[Row]) -> list[Table]:
 
 
 def _ledger(problem: str, rows: list[Row]) -> Table:
-    title = f"{problem}: bytes held after the forward, after the last backward, and once all is dropped (-: no such moment); the peak"
+    held = "bytes held after the forward, after the last backward, once all is dropped (-: there is no such moment)"
+    title = f"{problem}: {held}; and the peak"
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         if row["problem"] == problem and row.get("strategy"):
