@@ -13,6 +13,10 @@ class BadUsage(Exception):
     """One line for the reader: what was given, what is accepted, and the remedy."""
 
 
+class BadInput(BadUsage, ValueError):
+    """Bad usage from code: the same one line, and a ValueError for whoever calls us."""
+
+
 def known(argument: str, given: Iterable[str], accepted: Iterable[str]) -> None:
     accepted = list(accepted)
     for name in given:
