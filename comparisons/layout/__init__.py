@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from comparisons.layout.attention import attention
+from comparisons.layout.attention import attention, attention_joined
 from comparisons.layout.convolution import conv, conv_transpose
 from comparisons.layout.layer import Arrays, Layer
 from comparisons.layout.plain import embedding, general, linear, norm, parameter, tied
@@ -23,6 +23,7 @@ __all__ = [
     "Layer",
     "Layout",
     "attention",
+    "attention_joined",
     "compared",
     "conv",
     "conv_transpose",
@@ -48,11 +49,13 @@ Layout = Mapping[str, Layer]
 class Aliased(Mapping):
     """A layout in which some PyTorch names share one parameter: `aliases` maps each to the name it stands for.
 
-    PyTorch holds a tied weight once. Flax holds a copy for each use, so that the weight's gradient is their sum.
+    PyTorch holds a tied weight once. Flax holds a copy for each use, so that the weight's gradient is their sum; where
+    Flax ties them too, `shared` has the shape of each copy that Flax does not hold.
     """
 
     layers: dict[str, Layer]
     aliases: dict[str, str] = field(default_factory=dict)
+    shared: dict[str, tuple[int, ...]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Layer:
         return self.layers[name]
@@ -66,17 +69,21 @@ class Aliased(Mapping):
 
 def to_flax(params: Arrays, layout: Layout) -> Arrays:
     """PyTorch's parameters under Flax's names and in Flax's layouts."""
-    copies = {name: params[source] for name, source in _aliases(layout).items() if source in params}
-    return _by_layer(params | copies, layout, "to_flax")
+    if not isinstance(layout, Aliased):
+        return _by_layer(params, layout, "to_flax")
+    used = {name: source for name, source in layout.aliases.items() if any(_below(name, own) for own in layout)}
+    mapped = _by_layer(params | {name: params[source] for name, source in used.items()}, layout, "to_flax")
+    return {name: array for name, array in mapped.items() if name not in layout.shared}
 
 
 def from_flax(grads: Arrays, layout: Layout) -> Arrays:
     """The gradient with respect to PyTorch's parameters, from the gradient with respect to Flax's."""
-    found = _by_layer(grads, layout, "adjoint")
-    for name, source in _aliases(layout).items():
+    if not isinstance(layout, Aliased):
+        return _by_layer(grads, layout, "adjoint")
+    found = _by_layer(grads | {name: np.zeros(shape) for name, shape in layout.shared.items()}, layout, "adjoint")
+    for name, source in layout.aliases.items():
         if name in found:
-            shares = [share for share in (found.get(source), found.pop(name)) if share is not None]
-            found[source] = sum(shares) if shares else None
+            found[source] = found[source] + found.pop(name)
     return found
 
 
@@ -99,10 +106,6 @@ def rule_of(name: str, layout: Layout) -> str:
             there = layer_name if layer.flax is None else layer.flax
             return f"{layer_name!r} -> {there!r} by `{layer.rule}`: {layer.says}"
     return f"no layer of the layout holds {name!r}: it is taken as it is"
-
-
-def _aliases(layout: Layout) -> Mapping[str, str]:
-    return layout.aliases if isinstance(layout, Aliased) else {}
 
 
 def _by_layer(arrays: Arrays, layout: Layout, direction: str) -> Arrays:

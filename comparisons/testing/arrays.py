@@ -57,7 +57,9 @@ def _pytree(tree, path: tuple):
         inner, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree)
     if not inner or inner[0][0] == ():
         name = ".".join(map(str, path))
-        raise BadInput(f"{name or 'the value given'!r} is a {type(tree).__name__}: neither an array nor a mapping of them")
+        raise BadInput(
+            f"{name or 'the value given'!r} is a {type(tree).__name__}: neither an array nor a mapping of them"
+        )
     for keys, value in inner:
         parts = tuple(next(getattr(k, a) for a in ("key", "name", "idx") if hasattr(k, a)) for k in keys)
         yield from _leaves(value, path + parts)
@@ -66,5 +68,7 @@ def _pytree(tree, path: tuple):
 def _checked(name: str, leaf) -> np.ndarray | None:
     array = as_numpy(leaf)
     if array is not None and array.dtype.kind not in "fc":
-        raise BadInput(f"{name!r} has dtype {array.dtype}: a gradient and its parameter are real or complex; leave it out")
+        raise BadInput(
+            f"{name!r} has dtype {array.dtype}: a gradient and its parameter are real or complex; leave it out"
+        )
     return array

@@ -78,4 +78,3 @@ def _tolerance(given: float | None, actual: Mapping, expected: Mapping, names: t
     if found and given < float(np.finfo(np.float32).eps):
         raise BadInput(f"`tolerance` {given:g} needs float64, and {found[0]} is float32: take both under x64")
     return given
-

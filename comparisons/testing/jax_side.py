@@ -27,30 +27,30 @@ def each_value(losses: Callable, points, dtype: str, batch=None, build=None):
 
 
 def gradients(losses: Callable, params: Arrays, dtype: str, batch=None, build=None) -> tuple[dict, dict]:
-    """Each loss's value and its gradient: one pullback, pulled once a loss."""
+    """Each loss's value and its gradient."""
     with _scope(dtype):
         run, given = _function(losses, batch, build, dtype), _cast(params, dtype)
         checked(jax.eval_shape(run, given), "jax", dtype, lambda value: (value.shape, value.dtype.name))
-        found, grads = jax.jit(_pulled(run))(given)
+        found, grads = jax.jit(_each(run))(given)
     return {name: float(value) for name, value in found.items()}, _numpy(grads)
 
 
 def products(losses: Callable, params: Arrays, along: Arrays, batch=None, build=None) -> dict:
     """Each loss's Hessian times the direction, forward over reverse, in float64."""
     with _scope("float64"):
-        run = _pulled(_function(losses, batch, build, "float64"))
+        run = _each(_function(losses, batch, build, "float64"))
         product = jax.jit(lambda p, v: jax.jvp(lambda q: run(q)[1], (p,), (v,))[1])
         return _numpy(product(_cast(params, "float64"), _cast(along, "float64")))
 
 
-def _pulled(run: Callable) -> Callable:
-    def pulled(params):
-        found, pullback = jax.vjp(run, params)
-        names = list(found)
-        hot = {name: {n: jnp.asarray(n == name, found[n].dtype) for n in names} for name in names}
-        return found, {name: pullback(hot[name])[0] for name in names}
+def _each(run: Callable) -> Callable:
+    """A gradient of its own for each loss: a singular derivative in one is not multiplied by another's zero."""
 
-    return pulled
+    def gradients(params):
+        found = run(params)
+        return found, {name: jax.grad(lambda p: run(p)[name])(params) for name in found}
+
+    return gradients
 
 
 def _function(losses: Callable, batch, build: Callable | None, dtype: str) -> Callable:

@@ -96,7 +96,9 @@ def assert_losses_match(
     values = tuple(_value(loss, jax_values, torch_values, params, expected[loss]) for loss in torch_values)
     wrong = [value for value in values if value.relative_error > tolerance]
     if wrong or found.unequal:
-        raise GradientMismatch(found, _forward(wrong, len(values)), _blame(found, params, actual, expected, torch_side, jax_side, layout))
+        raise GradientMismatch(
+            found, _forward(wrong, len(values)), _blame(found, params, actual, expected, torch_side, jax_side, layout)
+        )
     single = {}
     for side, take, given, mapped in (("jax", jax_side, flax, back), ("torch", torch_side, params, kept)):
         single[side] = _single(partial(take.gradients, given, "float32"), mapped, expected, side)
@@ -203,13 +205,17 @@ def _precision(single: Mapping[str, Difference | str]) -> list[str]:
         else:
             worst = found.pairs[0]
             eps = worst.relative_error / float(np.finfo(np.float32).eps)
-            lines.append(f"  float32 in {side}: worst {eps:.1f} eps at leaf scale, d {worst.loss} / d {worst.parameter}")
+            lines.append(
+                f"  float32 in {side}: worst {eps:.1f} eps at leaf scale, d {worst.loss} / d {worst.parameter}"
+            )
     return lines
 
 
 def _direction(params: Arrays, seed: int) -> Arrays:
     if any(np.iscomplexobj(p) for p in params.values()):
-        raise BadInput("`order=2` takes real parameters: the second derivative by a complex one has no single convention")
+        raise BadInput(
+            "`order=2` takes real parameters: the second derivative by a complex one has no single convention"
+        )
     rng = np.random.default_rng(seed)
     return {name: rng.standard_normal(p.shape) * (np.sqrt(np.mean(p**2)) or 1.0) for name, p in params.items()}
 
