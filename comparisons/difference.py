@@ -22,7 +22,8 @@ class Pair(NamedTuple):
 
     `scale` is the leaf scale: the largest magnitude in the expected array, floored at 1e-3 of the largest in that
     loss's whole gradient. `error` and `relative_error = error / scale` are infinite where a side is not finite.
-    `dtype` is the less precise of the two.
+    `dtype` is the less precise of the two. `where` has, for each axis, the indices at which an element is outside;
+    `factor` the median, least and largest actual / expected of the elements that are not near zero.
     """
 
     loss: str
@@ -39,6 +40,8 @@ class Pair(NamedTuple):
     unused: str | None
     hint: str | None
     dtype: str = "float64"
+    where: tuple[tuple[int, ...], ...] = ()
+    factor: tuple[float, float, float] | None = None
 
     @property
     def equal(self) -> bool:
@@ -150,7 +153,19 @@ def _pair(loss, parameter, actual: Gradients, expected: Gradients, floor, tolera
         unused=" and ".join(missing) or None,
         hint=None if relative <= tolerance else hint(leaf),
         dtype=dtype,
+        where=tuple(tuple(map(int, np.unique(rows))) for rows in np.nonzero(errors > tolerance * scale))
+        if shape
+        else (),
+        factor=_factor(a, e, scale),
     )
+
+
+def _factor(a: np.ndarray, e: np.ndarray, scale: float) -> tuple[float, float, float] | None:
+    sure = (abs(e) > 1e-3 * scale) & np.isfinite(a) & np.isfinite(e)
+    if np.iscomplexobj(a) or np.iscomplexobj(e) or not sure.any():
+        return None
+    ratio = a[sure] / e[sure]
+    return float(np.median(ratio)), float(ratio.min()), float(ratio.max())
 
 
 def same_names(what: str, actual: Iterable[str], expected: Iterable[str], names: tuple[str, str]) -> None:

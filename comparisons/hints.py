@@ -21,6 +21,11 @@ class Leaf(NamedTuple):
 
 def hint(leaf: Leaf) -> str | None:
     """The first cause that explains the difference to one part in a thousand, from the plainest on."""
+    unit = float(abs(leaf.expected).max(initial=0))
+    if np.isfinite(unit) and unit:  # keeps the squares below from overflow and underflow
+        scaled = {name: array / unit for name, array in leaf.others.items()}
+        a, e, errors = leaf.actual / unit, leaf.expected / unit, leaf.errors / unit
+        leaf = leaf._replace(actual=a, expected=e, errors=errors, allowed=leaf.allowed / unit, others=scaled)
     return next((found for cause in CAUSES for found in cause(leaf)), None)
 
 
@@ -45,7 +50,8 @@ def _zero(leaf: Leaf) -> Iterator[str]:
 def _factor(leaf: Leaf) -> Iterator[str]:
     factor = np.vdot(leaf.expected, leaf.actual) / np.vdot(leaf.expected, leaf.expected)
     if _explains(leaf, factor * leaf.expected):
-        yield f"actual = {factor:.10g} x expected: a reduction (mean or sum), a loss weight, a sign?"
+        shortest = next(t for d in range(1, 18) if _explains(leaf, complex(t := f"{factor:.{d}g}") * leaf.expected))
+        yield f"actual = {shortest} x expected: a reduction (mean or sum), a loss weight, a sign?"
 
 
 def _conjugate(leaf: Leaf) -> Iterator[str]:
@@ -94,7 +100,7 @@ def _offset(leaf: Leaf) -> Iterator[str]:
 
 def _few(leaf: Leaf) -> Iterator[str]:
     outside = leaf.errors > leaf.allowed
-    for axis in range(outside.ndim) if outside.ndim > 1 else ():
+    for axis in range(outside.ndim) if outside.ndim > 1 and outside.sum() > 1 else ():
         rows = np.flatnonzero(outside.any(axis=tuple(k for k in range(outside.ndim) if k != axis)))
         if len(rows) == 1 and outside.shape[axis] > 2:
             yield f"only index {rows[0]} of axis {axis} differs: a padding row, a masked channel, an off-by-one?"

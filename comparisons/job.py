@@ -8,9 +8,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 
 from comparisons import gradients, results
+from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
 
-TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {"gradients": gradients.tables}
+TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {"gradients": gradients.tables, "mutants": mutant_tables}
 
 
 def take(units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None) -> int:

@@ -37,6 +37,13 @@ def frameworks() -> None:
             raise BadUsage(f"{name} {version} is too old: pip install '{name}>={wanted}'")
 
 
+def installed(name: str, remedy: str) -> None:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        raise BadUsage(f"{name} is not installed: {remedy}") from None
+
+
 def device(name: str) -> None:
     known("--device", [name], ("cpu", "cuda"))
     if name == "cpu":

@@ -25,7 +25,9 @@ def run(pytester):
 
 
 EQUAL = "def test_equal(gradients_match):\n    gradients_match({'a': {'w': np.ones(3)}}, {'a': {'w': np.ones(3)}})\n"
-HALVED = "def test_halved(gradients_match):\n    gradients_match({'a': {'w': np.ones(3)}}, {'a': {'w': 2 * np.ones(3)}})\n"
+HALVED = (
+    "def test_halved(gradients_match):\n    gradients_match({'a': {'w': np.ones(3)}}, {'a': {'w': 2 * np.ones(3)}})\n"
+)
 
 
 def test_the_summary_counts_comparisons(run):
@@ -33,7 +35,7 @@ def test_the_summary_counts_comparisons(run):
     found.assert_outcomes(passed=1, failed=1)
     found.stdout.fnmatch_lines(
         [
-            "*gradients differ in 1 of 1 (loss, parameter) pairs; actual=jax, expected=torch*",
+            "*gradients differ in 1 of 1 (loss, parameter) pairs; *",
             "*hint: actual = 0.5 x expected*",
             "gradparity: 2 comparisons of 2 (loss, parameter) pairs, 1 differ; worst that holds 0.0e+00 of 1.0e-12 allowed",
         ]
@@ -78,7 +80,9 @@ def test_ids_are_readable_where_the_fixture_is_used(run):
 def test_every_comparison_is_written(pytester, monkeypatch, workers):
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     pytester.makepyfile("import numpy as np\n" + EQUAL + HALVED)
-    options = [option for pair in zip(OPTIONS[::2], OPTIONS[1::2], strict=True) for option in pair if pair[1] != "no:xdist"]
+    options = [
+        option for pair in zip(OPTIONS[::2], OPTIONS[1::2], strict=True) for option in pair if pair[1] != "no:xdist"
+    ]
     pytester.runpytest_subprocess(*options, *workers, "--gradparity-json", "found.json")
     document = json.loads((pytester.path / "found.json").read_text())
     rows = {row["id"].partition("::")[2]: row for row in document["comparisons"]}

@@ -21,7 +21,9 @@ def test_every_layer_type_maps_to_nnx():
     ported = port(torch_module, module)
     assert len(ported.layout) == 20
     assert jnp.array_equal(module.frozen_norm.var.get_value(), torch_module.frozen_norm.running_var.numpy())
-    found = assert_losses_match(torch_losses, lambda m, b: flax_losses(nnx_outputs(m, b)), ported, batch=BATCH)
+    found = assert_losses_match(
+        torch_losses, lambda m, b: flax_losses(nnx_outputs(m, b)), ported, batch=BATCH, float32=False
+    )
     assert len(found.gradients.pairs) == 45
 
 
@@ -35,7 +37,7 @@ def test_every_layer_type_maps_to_linen():
     def losses(variables, batch):
         return flax_losses(module.apply(variables, batch, mutable=["batch_stats"])[0])
 
-    assert_losses_match(torch_losses, losses, ported, batch=BATCH)
+    assert_losses_match(torch_losses, losses, ported, batch=BATCH, float32=False)
 
 
 R = nnx.Rngs(0)
@@ -59,9 +61,17 @@ WRONG = {
         nnx.BatchNorm(4, momentum=0.9, use_running_average=True, rngs=R),
         "torch is in training mode and Flax in evaluation mode",
     ),
-    "groups": (nn.GroupNorm(4, 8), nnx.GroupNorm(8, num_groups=2, epsilon=1e-5, rngs=R), "num_groups is 4 in torch and 2"),
+    "groups": (
+        nn.GroupNorm(4, 8),
+        nnx.GroupNorm(8, num_groups=2, epsilon=1e-5, rngs=R),
+        "num_groups is 4 in torch and 2",
+    ),
     "rms": (nn.RMSNorm(4), nnx.RMSNorm(4, rngs=R), "eps is None in torch"),
-    "padding": (nn.Conv2d(3, 4, 3), nnx.Conv(3, 4, (3, 3), rngs=R), r"padding is \(\(0, 0\), \(0, 0\)\) in torch and \(\(1, 1\)"),
+    "padding": (
+        nn.Conv2d(3, 4, 3),
+        nnx.Conv(3, 4, (3, 3), rngs=R),
+        r"padding is \(\(0, 0\), \(0, 0\)\) in torch and \(\(1, 1\)",
+    ),
     "strided": (
         nn.Conv2d(3, 4, 3, stride=2, padding=1),
         nnx.Conv(3, 4, (3, 3), strides=2, rngs=R),
@@ -73,7 +83,11 @@ WRONG = {
         nnx.ConvTranspose(3, 4, (3, 3), strides=(2, 2), rngs=R),
         r"pads \[\(2, 1\), \(2, 1\)\]: pass padding=\[\(1, 1\), \(1, 1\)\]",
     ),
-    "padding_idx": (nn.Embedding(5, 3, padding_idx=0), nnx.Embed(5, 3, rngs=R), "padding_idx=0 has no gradient in torch"),
+    "padding_idx": (
+        nn.Embedding(5, 3, padding_idx=0),
+        nnx.Embed(5, 3, rngs=R),
+        "padding_idx=0 has no gradient in torch",
+    ),
     "softmax": (
         nn.MultiheadAttention(8, 2, batch_first=True),
         nnx.MultiHeadAttention(2, 8, decode=False, rngs=R),

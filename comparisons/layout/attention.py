@@ -56,7 +56,7 @@ def attention_joined(width: int, qkv: str, out: str, bias: bool = True) -> Layer
     """`nn.MultiheadAttention`'s fused (3 width, width) is one `nnx.Linear` (width, 3 width), and `out` another."""
     pairs = {"in_proj_weight": f"{qkv}.kernel", "out_proj.weight": f"{out}.kernel"}
     pairs |= {"in_proj_bias": f"{qkv}.bias", "out_proj.bias": f"{out}.bias"} if bias else {}
-    shapes = {"in_proj_weight": (3 * width, width), "out_proj.weight": (width, width)}
+    shapes: dict[str, tuple[int, ...]] = {"in_proj_weight": (3 * width, width), "out_proj.weight": (width, width)}
     shapes |= {"in_proj_bias": (3 * width,), "out_proj.bias": (width,)} if bias else {}
     return ruled(
         attention_joined,

@@ -87,14 +87,16 @@ def port(torch_module: Any, flax_module: Any, *inputs: Any, strict: bool = True)
         (ported.differing if serious else ported.notes).append(text)
     stats = _statistics(joined)
     mapped = {} if ported.unmatched or ported.refused else to_flax(ported.params, ported.layout)
-    if linen:
+    if variables is not None:
         ported.build, ported.variables = linen_state(variables, mapped, stats)
     else:
         ported.build, held = nnx_state(flax_module, mapped, stats)
         for name in mapped.keys() - held:
             ported.layout.shared[name] = mapped[name].shape
         if ported.layout.shared and not ported.layout.aliases:
-            ported.refused.append(f"Flax ties {sorted(ported.layout.shared)} to another parameter; torch keeps them apart")
+            ported.refused.append(
+                f"Flax ties {sorted(ported.layout.shared)} to another parameter; torch keeps them apart"
+            )
     if strict and ported.wrong:
         raise PortError(ported)
     return ported
@@ -102,7 +104,8 @@ def port(torch_module: Any, flax_module: Any, *inputs: Any, strict: bool = True)
 
 def _match(here: list[Spot], there: list[Spot], ported: Ported) -> list[tuple[Spot, Spot]]:
     """Fill the layout; the pairs whose settings can be compared."""
-    layers, joined, left = ported.layout.layers, [], list(there)
+    layers, left = ported.layout.layers, list(there)
+    joined: list[tuple[Spot, Spot]] = []
     rest = []
     for spot in here:
         same = next((f for f in left if alike(f.path) == alike(spot.path)), None)

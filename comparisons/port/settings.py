@@ -235,13 +235,13 @@ def between_layers(torch_module: Any, flax_module: Any) -> list[tuple[bool, str]
     return found
 
 
-def _gelu_forms(module: Any, partial: type) -> set[str]:
+def _gelu_forms(module: Any, partial: Any) -> set[str]:
     """The forms of jax.nn.gelu that the Flax module holds as attributes, bare or in a `partial`."""
     import jax
 
     forms, seen, todo = set(), set(), [module]
     while todo:
-        one = todo.pop()
+        one: Any = todo.pop()
         if id(one) in seen:
             continue
         seen.add(id(one))

@@ -133,7 +133,7 @@ def linen_spots(module: Any, inputs: tuple) -> tuple[list[Spot], dict]:
     for path, entry in found.items():
         if entry is not None:
             own = {name.removeprefix(f"{path}.").strip("."): s for name, s in leaves.items() if _within(name, path)}
-            spots.append(Spot(path, *entry, own))
+            spots.append(Spot(path, entry[0], entry[1], own))
     held = {name for name in leaves for spot in spots if _within(name, spot.path)}
     spots += [Spot(name, "parameter", module, {"": shape}) for name, shape in leaves.items() if name not in held]
     return spots, variables

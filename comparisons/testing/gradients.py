@@ -16,7 +16,7 @@ class GradientMismatch(AssertionError):
     """Gradients differ; `difference` holds every pair, worst first."""
 
     def __init__(self, found: Difference, before: str = "", after: str = ""):
-        super().__init__("\n" + "\n".join(filter(None, (before, str(found), after))))
+        super().__init__("\n".join(filter(None, (before, str(found), after))))
         self.difference = found
 
 
@@ -28,7 +28,7 @@ def assert_gradients_match(
     order: int = 1,
     tolerance: float | None = None,
     unused: str = "zeros",
-    names: tuple[str, str] = ("jax", "torch"),
+    names: tuple[str, str] | None = None,
 ) -> Difference:
     """Two mappings loss -> parameter -> array are equal within `tolerance` of leaf scale, or GradientMismatch.
 
@@ -36,8 +36,10 @@ def assert_gradients_match(
     Flax's names and layouts, comes back to PyTorch's. `order=2` says that they are Hessian-vector products. None
     counts as zeros; `unused="none"` holds it apart, `unused="error"` refuses it. The tolerance is 1e-12 where all arrays
     are float64, and 64 float32 eps where one side is float32. NaN and infinity differ from everything, themselves
-    included. Returns the difference that was found to be small enough.
+    included. `names` default to "jax" and "torch" where the arrays are theirs, or a layout says so. Returns the
+    difference that was found to be small enough.
     """
+    names = names or _names(actual, expected, layout)
     actual, expected = _by_loss(actual, names[0]), _by_loss(expected, names[1])
     if layout is not None:
         actual = {loss: from_flax(grads, layout) for loss, grads in actual.items()}
@@ -49,11 +51,24 @@ def assert_gradients_match(
     return found
 
 
+def _names(actual, expected, layout) -> tuple[str, str]:
+    """Each side's framework where its arrays tell and the two differ; else its role."""
+    if layout is not None:
+        return "jax", "torch"
+    found = tuple(_framework(side) for side in (actual, expected))
+    return found if None not in found and found[0] != found[1] else ("actual", "expected")  # type: ignore[return-value]
+
+
+def _framework(tree) -> str | None:
+    while isinstance(tree, Mapping) and tree:
+        tree = next(iter(tree.values()))
+    package = type(tree).__module__.partition(".")[0]
+    return {"torch": "torch", "jax": "jax", "jaxlib": "jax", "flax": "jax"}.get(package)
+
+
 def _by_loss(grads: Mapping, side: str) -> dict[str, dict]:
     if not isinstance(grads, Mapping):
         raise BadInput(f"{side}: expected a mapping {{loss: {{parameter: array}}}}, got {type(grads).__name__}")
-    if not grads:
-        raise BadInput(f"{side}: the mapping of losses is empty, so there is nothing to compare")
     found = {}
     for loss, tree in grads.items():
         found[loss] = flat(tree)

@@ -1,4 +1,4 @@
-"""Given two functions of the same parameters: the same losses and gradients, or an error that says which one is wrong."""
+"""Given two functions of the same parameters: the same losses and gradients, or an error that says which is wrong."""
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
@@ -30,7 +30,8 @@ class Value(NamedTuple):
         return abs(self.jax - self.torch) / self.scale if self.scale else float(self.jax != self.torch)
 
     def __str__(self) -> str:
-        return f"  {self.loss}: jax {self.jax:.12e}, torch {self.torch:.12e}, {self.relative_error:.2e} of {self.scale:.2e}"
+        error = f"{self.relative_error:.2e} of {self.scale:.2e}"
+        return f"  {self.loss}: jax {self.jax:.12e}, torch {self.torch:.12e}, {error}"
 
 
 class Agreement(NamedTuple):
@@ -64,15 +65,16 @@ def assert_losses_match(
     order: int = 1,
     strategies: Iterable[str] = (),
     tolerance: float = TOLERANCE,
+    float32: bool = True,
 ) -> Agreement:
     """Both functions give the same losses and the same gradients in float64, or GradientMismatch says what differs.
 
     Each maps parameters to {loss: scalar}. `torch_params` is {name: array}, mapped by `layout` for JAX; or what `port`
-    returned, and then the functions are given the two modules. `batch` ({name: array}) is passed as a second argument in
-    the precision of the run; without it, take the dtype from the parameters. Loss values are compared first, then each
-    loss's gradient, at `order=2` its Hessian times two fixed directions, and the gradients of each of the project's
-    `strategies` that a plain function allows. Where gradients differ, each side's own finite differences say which one
-    is not the derivative of its loss. float32 is measured against float64 and never fails.
+    returned, and then the functions are given the two modules. `batch` ({name: array}) is passed as a second argument
+    in the precision of the run; without it, take the dtype from the parameters. Loss values are compared first, then
+    each loss's gradient, at `order=2` its Hessian times two fixed directions, and the gradients of each of the
+    project's `strategies` that a plain function allows. Where gradients differ, each side's own finite differences say
+    which one is not the derivative of its loss. `float32` is measured against float64 and never fails.
     """
     if order not in (1, 2):
         raise BadInput(f"`order` must be 1 or 2 (got {order!r})")
@@ -100,7 +102,9 @@ def assert_losses_match(
             found, _forward(wrong, len(values)), _blame(found, params, actual, expected, torch_side, jax_side, layout)
         )
     single = {}
-    for side, take, given, mapped in (("jax", jax_side, flax, back), ("torch", torch_side, params, kept)):
+    for side, take, given, mapped in (
+        (("jax", jax_side, flax, back), ("torch", torch_side, params, kept)) if float32 else ()
+    ):
         single[side] = _single(partial(take.gradients, given, "float32"), mapped, expected, side)
     products = []
     for seed in DIRECTIONS if order == 2 else ():
@@ -192,9 +196,10 @@ def _blame(found: Difference, params, actual, expected, torch_side: _Side, jax_s
 def _single(take: Callable, mapped: Callable, expected: Mapping, side: str) -> Difference | str:
     """A float32 run is information: where the reader's function has no float32 form, the reason stands instead."""
     try:
-        return difference(mapped(take()[1]), expected, np.inf, (f"{side} float32", "float64"))
+        _, grads = take()
     except Exception as error:
-        return f"not measured ({type(error).__name__}: {str(error).splitlines()[0][:120] if str(error) else ''})"
+        return f"not measured ({type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]})"
+    return difference(mapped(grads), expected, np.inf, (f"{side} float32", "float64"))
 
 
 def _precision(single: Mapping[str, Difference | str]) -> list[str]:
@@ -248,10 +253,14 @@ def _strategies(names, torch_losses, jax_losses, params, flax, back, kept, refer
         leaves = {key: torch.tensor(value, requires_grad=True) for key, value in params.items()}
         tensors = [{key: torch.tensor(value) for key, value in one.items()} for one in extra]
         grads = getattr(torch_impl.first_order, name)(lambda p: torch_losses(p, *tensors), leaves)
-        taken[f"{name} in torch"] = difference(kept(torch_side._numpy(grads)), expected, names=(name, "per loss"))
+        taken[f"{name} in torch"] = difference(
+            kept(torch_side._numpy(grads)), expected, names=(f"{name} in torch", "per loss")
+        )
         with jax.enable_x64(True):
             arrays = [jax_side._cast(one, "float64") for one in extra]
             run = jax.jit(lambda p: getattr(jax_impl.first_order, name)(lambda q: jax_losses(q, *arrays), p))
             grads = run(jax_side._cast(flax, "float64"))
-        taken[f"{name} in jax"] = difference(back(jax_side._numpy(grads)), expected, names=(name, "per loss"))
+        taken[f"{name} in jax"] = difference(
+            back(jax_side._numpy(grads)), expected, names=(f"{name} in jax", "per loss")
+        )
     return taken

@@ -64,7 +64,7 @@ def _numpy(grads: dict) -> dict:
 
 
 def _tensor(value: np.ndarray, dtype: str) -> torch.Tensor:
-    tensor = torch.tensor(np.ascontiguousarray(value))
+    tensor = torch.tensor(np.array(value))
     if tensor.is_complex():
         return tensor.to(torch.complex128 if dtype == "float64" else torch.complex64)
     return tensor.to(getattr(torch, dtype)) if tensor.is_floating_point() else tensor
