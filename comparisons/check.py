@@ -112,9 +112,8 @@ def _explained(found: Difference, wanted: tuple[str, str] | None, layout: Layout
     print(f"\nd {loss} / d {parameter}  {pair.dtype}{list(pair.shape)}: {'equal' if pair.equal else 'differs'}")
     print(f"  mapped by {rule_of(parameter, layout) if layout is not None else 'no layout: taken as it is'}")
     print(f"  worst {list(pair.worst)}: jax {pair.actual:.12e}, torch {pair.expected:.12e}")
-    print(
-        f"  {pair.outside} of {np.prod(pair.shape, dtype=int)} elements outside {pair.tolerance:.0e} of {pair.scale:.2e}"
-    )
+    size = np.prod(pair.shape, dtype=int)
+    print(f"  {pair.outside} of {size} elements outside {pair.tolerance:.0e} of {pair.scale:.2e}")
     for axis, rows in enumerate(pair.where):
         if pair.outside and len(pair.shape) > 1:
             share = (
@@ -122,9 +121,8 @@ def _explained(found: Difference, wanted: tuple[str, str] | None, layout: Layout
             )
             print(f"  along axis {axis}: {share}")
     if pair.outside and pair.factor is not None:
-        print(
-            f"  factor: jax / torch is {pair.factor[0]:.6g} in the middle, from {pair.factor[1]:.6g} to {pair.factor[2]:.6g}"
-        )
+        middle, least, most = pair.factor
+        print(f"  factor: jax / torch is {middle:.6g} in the middle, from {least:.6g} to {most:.6g}")
     if pair.hint:
         print(f"  hint: {pair.hint}")
 

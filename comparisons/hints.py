@@ -95,7 +95,7 @@ def _losses(leaf: Leaf) -> Iterator[str]:
 def _offset(leaf: Leaf) -> Iterator[str]:
     step = (leaf.actual - leaf.expected).mean()
     if leaf.errors.size > 1 and _explains(leaf, leaf.expected + step):
-        yield f"actual = expected {step:+.4g} everywhere: a term that is linear in this parameter on one side only?"
+        yield "actual = expected plus one constant everywhere: a term linear in this parameter on one side only?"
 
 
 def _few(leaf: Leaf) -> Iterator[str]:

@@ -28,7 +28,7 @@ def pytest_configure(config):
 
 @pytest.fixture
 def gradients_match(request):
-    """`gradients_match(actual, expected)` on gradients, `gradients_match.losses(torch_f, jax_f, params)` on functions."""
+    """`gradients_match(actual, expected)`, or `gradients_match.losses(torch_losses, jax_losses, params)`."""
     defaults = {}
     for marker, argument in MARKERS.items():
         found = request.node.get_closest_marker(marker)

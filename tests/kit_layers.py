@@ -33,7 +33,7 @@ BATCH = {
 
 
 def first(x):
-    """Flax's channels-last to PyTorch's channels-first; GroupNorm's backward in torch 2.13 crashes on a strided view."""
+    """Flax's axes to PyTorch's, as a copy: GroupNorm's backward in torch 2.13 crashes on the strided view."""
     return x.movedim(-1, 1).contiguous()
 
 

@@ -164,7 +164,7 @@ HINTS = {
     "axes": (lambda g: g.transpose(0, 2, 1), RNG.standard_normal((2, 3, 3)), r"axes in the order \(0, 2, 1\)"),
     "thirds": (lambda g: np.concatenate([g[3:6], g[:3], g[6:]]), RNG.standard_normal((9, 5)), "thirds"),
     "quarters": (lambda g: g.reshape(4, 3, 5)[[0, 2, 1, 3]].reshape(12, 5), RNG.standard_normal((12, 5)), "quarters"),
-    "offset": (lambda g: g + 0.25, RNG.standard_normal((5, 7)), r"expected \+0.25 everywhere"),
+    "offset": (lambda g: g + 0.25, RNG.standard_normal((5, 7)), "expected plus one constant everywhere"),
     "row": (lambda g: g * (np.arange(5) != 2)[:, None], RNG.standard_normal((5, 7)), "only index 2 of axis 0"),
 }
 

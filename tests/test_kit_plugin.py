@@ -37,7 +37,7 @@ def test_the_summary_counts_comparisons(run):
         [
             "*gradients differ in 1 of 1 (loss, parameter) pairs; *",
             "*hint: actual = 0.5 x expected*",
-            "gradparity: 2 comparisons of 2 (loss, parameter) pairs, 1 differ; worst that holds 0.0e+00 of 1.0e-12 allowed",
+            "gradparity: 2 comparisons of 2 (loss, parameter) pairs, 1 differ; worst that holds 0.0e+00 of *",
         ]
     )
 

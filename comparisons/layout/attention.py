@@ -17,8 +17,9 @@ def attention(
 ) -> Layer:
     """`nn.MultiheadAttention`'s fused (3 width, width) is `nnx.MultiHeadAttention`'s three (width, heads, each).
 
-    `split` gives the key's and the value's input widths where they are not the query's: PyTorch then keeps three weights
-    and one fused bias. `leaves` names the fused weight and bias and the output's, for a fused projection of one's own.
+    `split` gives the key's and the value's input widths where they are not the query's: PyTorch then keeps three
+    weights and one fused bias. `leaves` names the fused weight and bias and the output's, for a fused projection of
+    one's own.
     """
     each = width // heads
     weight, bias_, out, out_bias = leaves

@@ -25,7 +25,6 @@ def mlp(p, b):
 
 def conv(p, b):
     x = jax.lax.conv_general_dilated(b["image"], p["conv.weight"], (2, 2), ((1, 1), (1, 1)))
-    x = x + p["conv.bias"][:, None, None]
     centred = x - x.mean((0, 2, 3), keepdims=True)
     x = centred / jnp.sqrt((centred**2).mean((0, 2, 3), keepdims=True) + 1e-5)
     x = jnp.tanh(x * p["norm.weight"][:, None, None] + p["norm.bias"][:, None, None])

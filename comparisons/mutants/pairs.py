@@ -63,18 +63,18 @@ def jax_losses(p, b, shape: Shape):
 
 
 def draw(shape: Shape, seed: int, weights: float, loss: float, mean: float = 0.0) -> tuple[dict, dict]:
-    """Parameters and a batch, exact in float32; a large `mean` against deviation 1 is what ill-conditioned means here."""
+    """Parameters and a batch, exact in float32; a large `mean` of the inputs makes it ill-conditioned."""
     rng = np.random.default_rng(seed)
-    normal = lambda *s: rng.standard_normal(s).astype(np.float32).astype(float)  # noqa: E731
+    normal = lambda *s: _single(np.asarray(rng.standard_normal(s)))  # noqa: E731
     params = {}
     for k in range(shape.depth):
-        params[f"{k}.w"] = normal(shape.width, shape.width) * np.float32(weights / shape.width**0.5)
-        params[f"{k}.g"], params[f"{k}.b"] = 1 + normal(shape.width) / 8, normal(shape.width) / 8
-    x = mean + normal(4, shape.width)
+        params[f"{k}.w"] = _single(normal(shape.width, shape.width) * weights / shape.width**0.5)
+        params[f"{k}.g"], params[f"{k}.b"] = _single(1 + normal(shape.width) / 8), normal(shape.width) / 8
+    x = _single(np.asarray(mean + normal(4, shape.width)))
     if mean:
         params["0.w"] = np.eye(shape.width)
     batch = {"x": x, "y": normal(4, shape.width), "label": rng.integers(0, shape.width, 4)}
-    return params, batch | {"scale": np.float64(np.float32(loss))}
+    return params, batch | {"scale": _single(np.array(loss))}
 
 
 def gradients(shape: Shape, params: dict, batch: dict, dtype: str = "float64") -> tuple[dict, dict]:
@@ -84,6 +84,10 @@ def gradients(shape: Shape, params: dict, batch: dict, dtype: str = "float64") -
         there = {loss: {name: np.asarray(g) for name, g in grad.items()} for loss, grad in found.items()}
     _, here = torch_side.gradients(partial(torch_losses, shape=shape), params, dtype, batch)
     return there, here
+
+
+def _single(array: np.ndarray) -> np.ndarray:
+    return array.astype(np.float32).astype(float)
 
 
 @cache

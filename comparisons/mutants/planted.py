@@ -7,7 +7,7 @@ import numpy as np
 
 
 class Mutant(NamedTuple):
-    """One bug: its model, what is planted there (a name that the model knows, or a change of the gradients), its source."""
+    """One bug: its model, a name that the model knows or a change of the gradients, and where it was found."""
 
     model: str
     bug: str

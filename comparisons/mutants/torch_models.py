@@ -46,7 +46,7 @@ def mlp(p, b, bug=""):
 
 def conv(p, b, bug=""):
     image = F.pad(b["image"], (0, 1, 0, 1)) if bug == "padding SAME" else b["image"]
-    x = F.conv2d(image, p["conv.weight"], p["conv.bias"], stride=2, padding=0 if bug == "padding SAME" else 1)
+    x = F.conv2d(image, p["conv.weight"], stride=2, padding=0 if bug == "padding SAME" else 1)
     if bug == "evaluation mode":
         x = F.batch_norm(x, b["mean"], b["var"], p["norm.weight"], p["norm.bias"])
     else:

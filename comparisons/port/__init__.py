@@ -28,9 +28,9 @@ class PortError(BadInput):
 class Ported:
     """What joins a PyTorch module and a Flax module.
 
-    `layout` maps PyTorch's parameters to Flax's. `unmatched` names layers on either side that nothing maps, `refused` pairs
-    that cannot be mapped, `differing` settings that change the function, `notes` what types cannot tell. `variables` is
-    the filled linen tree; an nnx module is filled in place.
+    `layout` maps PyTorch's parameters to Flax's. `unmatched` names layers on either side that nothing maps, `refused`
+    pairs that cannot be mapped, `differing` settings that change the function, `notes` what types cannot tell.
+    `variables` is the filled linen tree; an nnx module is filled in place.
     """
 
     module: Any

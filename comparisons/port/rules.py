@@ -65,7 +65,7 @@ def _embedding(torch: Spot, flax: Spot) -> Layer:
 
 
 def _norm(torch: Spot, flax: Spot) -> Layer:
-    sizes = [shape for shape in torch.shapes.values()]
+    sizes = list(torch.shapes.values())
     if any(len(shape) != 1 for shape in sizes):
         raise Refused(
             f"normalizes {len(sizes[0])} axes: only one axis, the last, has a counterpart that is proved here"

@@ -142,8 +142,8 @@ def _conv_transpose(torch: Any, flax: Any) -> Found:
         yield (
             True,
             (
-                f"padding {tuple(torch.padding)} and output_padding {tuple(torch.output_padding)} of torch are {list(here)} "
-                f"around Flax's dilated input, which pads {list(there)}: pass padding={list(here)}"
+                f"padding {tuple(torch.padding)} and output_padding {tuple(torch.output_padding)} of torch are "
+                f"{list(here)} around Flax's dilated input, which pads {list(there)}: pass padding={list(here)}"
             ),
         )
 
@@ -217,7 +217,7 @@ def between_layers(torch_module: Any, flax_module: Any) -> list[tuple[bool, str]
                 found.append(
                     (
                         False,
-                        f"{name}: GELU is {here!r} in torch; jax.nn.gelu's default is 'tanh' (approximate=False is 'none')",
+                        f"{name}: GELU is {here!r} in torch; jax.nn.gelu's default is 'tanh', not 'none'",
                     )
                 )
         elif kind == "Flatten" and images:

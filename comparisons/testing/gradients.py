@@ -34,10 +34,10 @@ def assert_gradients_match(
 
     The arrays may be torch tensors, JAX arrays or NumPy's, nested or in an nnx.State. `layout` says how `actual`, in
     Flax's names and layouts, comes back to PyTorch's. `order=2` says that they are Hessian-vector products. None
-    counts as zeros; `unused="none"` holds it apart, `unused="error"` refuses it. The tolerance is 1e-12 where all arrays
-    are float64, and 64 float32 eps where one side is float32. NaN and infinity differ from everything, themselves
-    included. `names` default to "jax" and "torch" where the arrays are theirs, or a layout says so. Returns the
-    difference that was found to be small enough.
+    counts as zeros; `unused="none"` holds it apart, `unused="error"` refuses it. The tolerance is 1e-12 where all
+    arrays are float64, and 64 float32 eps where one side is float32. NaN and infinity differ from everything,
+    themselves included. `names` default to "jax" and "torch" where the arrays are theirs, or a layout says so. Returns
+    the difference that was found to be small enough.
     """
     names = names or _names(actual, expected, layout)
     actual, expected = _by_loss(actual, names[0]), _by_loss(expected, names[1])

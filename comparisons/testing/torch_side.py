@@ -31,7 +31,7 @@ def products(losses: Callable, params: Arrays, along: Arrays, batch=None, module
         rows = {}
         for name, value in found.items():
             grads = _grad(value, leaves, create_graph=True)
-            slopes = [(g * torch.from_numpy(along[key])).sum() for key, g in grads.items() if g is not None]
+            slopes = [(g * _tensor(along[key], "float64")).sum() for key, g in grads.items() if g is not None]
             rows[name] = _grad(sum(slopes), leaves, retain_graph=True) if slopes else dict.fromkeys(leaves)
     return _numpy(rows)
 
