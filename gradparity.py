@@ -5,6 +5,8 @@ from importlib import import_module
 _HOME = {
     "GradientMismatch": "comparisons.testing",
     "assert_gradients_match": "comparisons.testing",
+    "assert_losses_match": "comparisons.testing",
+    "port": "comparisons.port",
 }
 __all__ = list(_HOME)
 

@@ -178,6 +178,38 @@ def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_l
     console.print(table)
 
 
+@app.command()
+def check(
+    torch: Annotated[str, typer.Argument(help="path/to/file.py:losses or package.module:losses, in PyTorch.")],
+    jax: Annotated[str, typer.Argument(help="The same, in JAX; its file may define `layout`.")],
+    params: Annotated[
+        Path | None, typer.Option(help="An .npz of named arrays; without it, params() of the PyTorch file.")
+    ] = None,
+    order: Annotated[int, typer.Option(help="2 compares Hessian-vector products as well.")] = 1,
+    explain: Annotated[
+        tuple[str, str] | None, typer.Option(help="LOSS PARAM: where that gradient differs, and what mapped it.")
+    ] = None,
+) -> None:
+    """Compare your own pair: each a function of {name: array} that returns {loss: scalar}."""
+    usage.frameworks()
+
+    from comparisons.check import compare
+
+    raise typer.Exit(compare(torch, jax, params, order, explain))
+
+
+@app.command()
+def mutants(json: Json = None) -> None:
+    """What do assertions on gradients miss? Planted porting bugs and correct pairs, under four of them."""
+    usage.writable("--json", json)
+    usage.frameworks()
+    usage.installed("chex", "pip install 'gradparity[dev]'")
+
+    from comparisons import job, mutants
+
+    raise typer.Exit(job.take(mutants.units(), "cpu", json))
+
+
 def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) -> list:
     """The units of work, once everything about the request has been checked."""
     from comparisons.problems import SIZES

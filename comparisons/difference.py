@@ -1,14 +1,20 @@
 """Two sets of gradients -> what differs, where, by how much, and a hint at the cause."""
 
-from collections.abc import Mapping
+import difflib
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 import numpy as np
+
+from comparisons.hints import Leaf, hint
+from comparisons.usage import BadInput
 
 Gradients = Mapping[str, Mapping[str, np.ndarray | None]]
 
 TOLERANCE = 1e-12
 FLOOR = 1e-3
+UNUSED = ("zeros", "none", "error")
 
 
 class Pair(NamedTuple):
@@ -16,6 +22,8 @@ class Pair(NamedTuple):
 
     `scale` is the leaf scale: the largest magnitude in the expected array, floored at 1e-3 of the largest in that
     loss's whole gradient. `error` and `relative_error = error / scale` are infinite where a side is not finite.
+    `dtype` is the less precise of the two. `where` has, for each axis, the indices at which an element is outside;
+    `factor` the median, least and largest actual / expected of the elements that are not near zero.
     """
 
     loss: str
@@ -31,10 +39,18 @@ class Pair(NamedTuple):
     expected: complex
     unused: str | None
     hint: str | None
+    dtype: str = "float64"
+    where: tuple[tuple[int, ...], ...] = ()
+    factor: tuple[float, float, float] | None = None
 
     @property
     def equal(self) -> bool:
         return self.relative_error <= self.tolerance
+
+    @property
+    def eps(self) -> float:
+        """The relative error in units of the dtype's precision."""
+        return self.relative_error / float(np.finfo(self.dtype).eps)
 
 
 class Difference(NamedTuple):
@@ -42,6 +58,7 @@ class Difference(NamedTuple):
 
     pairs: tuple[Pair, ...]
     names: tuple[str, str]
+    order: int = 1
 
     @property
     def unequal(self) -> tuple[Pair, ...]:
@@ -49,11 +66,21 @@ class Difference(NamedTuple):
 
     def __str__(self) -> str:
         bad, sides = self.unequal, "actual={}, expected={}".format(*self.names)
+        what = "gradients" if self.order == 1 else "Hessian-vector products"
         if not bad:
-            return f"gradients agree in all {len(self.pairs)} (loss, parameter) pairs; {sides}"
-        head = f"gradients differ in {len(bad)} of {len(self.pairs)} (loss, parameter) pairs; {sides}"
-        more = [f"  and {len(bad) - 10} more pairs"] if len(bad) > 10 else []
-        return "\n".join([head, *map(_describe, bad[:10]), *more])
+            return f"{what} agree in all {len(self.pairs)} (loss, parameter) pairs; {sides}"
+        lines = [f"{what} differ in {len(bad)} of {len(self.pairs)} (loss, parameter) pairs; {sides}"]
+        full, brief = (bad, ()) if len(bad) <= 10 else (bad[:4], bad[4:10])
+        if brief:
+            lines += self._summary(bad)
+        lines += [_describe(pair, self.order) for pair in full] + [_line(pair, self.order) for pair in brief]
+        return "\n".join(lines + ([f"  and {len(bad) - 10} more pairs"] if len(bad) > 10 else []))
+
+    def _summary(self, bad: tuple[Pair, ...]) -> list[str]:
+        total, wrong = (Counter(pair.loss for pair in pairs) for pairs in (self.pairs, bad))
+        lines = ["  by loss: " + ", ".join(f"{loss} {wrong[loss]} of {total[loss]}" for loss in total)]
+        common, count = Counter(pair.hint for pair in bad).most_common(1)[0]
+        return lines + ([f"  hint for {count} of them: {common}"] if common and count > 1 else [])
 
 
 def difference(
@@ -61,37 +88,56 @@ def difference(
     expected: Gradients,
     tolerance: float = TOLERANCE,
     names: tuple[str, str] = ("actual", "expected"),
+    unused: str = "zeros",
+    order: int = 1,
 ) -> Difference:
-    """Compare pair by pair in units of leaf scale; a missing gradient (None) counts as zeros.
+    """Compare pair by pair in units of leaf scale.
 
-    Both map loss -> parameter -> array. ValueError where losses, parameters or shapes do not correspond.
+    Both map loss -> parameter -> array. A missing gradient (None) counts as zeros; with `unused="none"` it differs from
+    all but None, with `unused="error"` it is refused. `order` is 2 for Hessian-vector products: it names them so.
+    ValueError where losses, parameters or shapes do not correspond.
     """
-    _same_names("losses", actual, expected, names)
+    if unused not in UNUSED:
+        raise BadInput(f"`unused` must be one of {', '.join(UNUSED)} (got {unused!r})")
+    if order not in (1, 2):
+        raise BadInput(f"`order` must be 1 (gradients) or 2 (Hessian-vector products) (got {order!r})")
+    same_names("losses", actual, expected, names)
     pairs = []
     for loss, grads in expected.items():
-        _same_names(f"parameters of loss {loss!r}", actual[loss], grads, names)
+        same_names(f"parameters of loss {loss!r}", actual[loss], grads, names)
         floor = FLOOR * max(map(_largest, grads.values()))
         for parameter in grads:
-            pairs.append(_pair(loss, parameter, actual, expected, floor, tolerance, names))
-    return Difference(tuple(sorted(pairs, key=lambda pair: -pair.relative_error)), names)
+            pairs.append(_pair(loss, parameter, actual, expected, floor, tolerance, names, unused))
+    return Difference(tuple(sorted(pairs, key=lambda pair: -pair.relative_error)), names, order)
 
 
-def _pair(loss, parameter, actual: Gradients, expected: Gradients, floor, tolerance, names) -> Pair:
+def _pair(loss, parameter, actual: Gradients, expected: Gradients, floor, tolerance, names, unused) -> Pair:
     given = (actual[loss][parameter], expected[loss][parameter])
     missing = [name for name, array in zip(names, given, strict=True) if array is None]
+    if missing and unused == "error":
+        raise BadInput(f"d {loss} / d {parameter} is None in {' and '.join(missing)}, and `unused` is 'error'")
     shape = next((np.shape(array) for array in given if array is not None), ())
     a, e = (np.zeros(shape) if array is None else np.asarray(array) for array in given)
     if a.shape != e.shape:
         shapes = f"{list(a.shape)} in {names[0]} and {list(e.shape)} in {names[1]}"
-        raise ValueError(f"d {loss} / d {parameter} has shape {shapes}: bring both to one layout")
+        raise BadInput(f"d {loss} / d {parameter} has shape {shapes}: bring both to one layout")
+    dtype = _less_precise(array.dtype for array in given if array is not None)
     a, e = (array.astype(complex if np.iscomplexobj(array) else float) for array in (a, e))
     scale = max(_largest(e), floor)
     with np.errstate(invalid="ignore"):
         errors = np.where(np.isfinite(a) & np.isfinite(e), abs(a - e), np.inf)
+    if unused == "none" and len(missing) == 1:
+        errors = np.full(shape, np.inf)
     error = float(errors.max(initial=0.0))
     relative = error / scale if scale else np.inf if error else 0.0
     worst = tuple(map(int, np.unravel_index(errors.argmax(), shape))) if errors.size else ()
     values = (a[worst].item(), e[worst].item()) if errors.size else (0.0, 0.0)
+    others = {
+        other: np.asarray(grads[parameter])
+        for other, grads in expected.items()
+        if other != loss and grads.get(parameter) is not None
+    }
+    leaf = Leaf(a, e, errors, tolerance * scale, missing, others, names)
     return Pair(
         loss=loss,
         parameter=parameter,
@@ -105,44 +151,45 @@ def _pair(loss, parameter, actual: Gradients, expected: Gradients, floor, tolera
         actual=values[0],
         expected=values[1],
         unused=" and ".join(missing) or None,
-        hint=None if relative <= tolerance else _hint(a, e, error, loss, parameter, expected, missing, names),
+        hint=None if relative <= tolerance else hint(leaf),
+        dtype=dtype,
+        where=tuple(tuple(map(int, np.unique(rows))) for rows in np.nonzero(errors > tolerance * scale))
+        if shape
+        else (),
+        factor=_factor(a, e, scale),
     )
 
 
-def _hint(a, e, error: float, loss: str, parameter: str, expected: Gradients, missing, names) -> str | None:
-    """The first cause that explains the difference to one part in a thousand, from the plainest on."""
-    finite = {name: np.isfinite(x) for name, x in zip(names, (a, e), strict=True)}
-    if not all(where.all() for where in finite.values()):
-        counts = [f"{(~where).sum()} of {where.size} in {name}" for name, where in finite.items() if not where.all()]
-        return f"NaN or infinite: {', '.join(counts)}"
-    if missing:
-        return f"missing (None) in {missing[0]}: is the parameter cut off by a detach, or not passed to the loss?"
-    for name, x, other in ((names[0], a, e), (names[1], e, a)):
-        if not x.any() and other.any():
-            return f"zero in {name}: is the gradient stopped there, or the loss dropped?"
+def _factor(a: np.ndarray, e: np.ndarray, scale: float) -> tuple[float, float, float] | None:
+    sure = (abs(e) > 1e-3 * scale) & np.isfinite(a) & np.isfinite(e)
+    if np.iscomplexobj(a) or np.iscomplexobj(e) or not sure.any():
+        return None
+    ratio = a[sure] / e[sure]
+    return float(np.median(ratio)), float(ratio.min()), float(ratio.max())
 
-    unit = _largest(e)  # keeps the squares below from overflow and underflow
-    a, e, error = a / unit, e / unit, error / unit
 
-    def explains(x):
-        return abs(a - x).max() <= 1e-3 * error
+def same_names(what: str, actual: Iterable[str], expected: Iterable[str], names: tuple[str, str]) -> None:
+    """Both have the same names, or an error that lists what only one side has, and the nearest on the other."""
+    actual, expected = list(actual), list(expected)
+    if not expected:
+        raise BadInput(f"{what}: {names[1]} has none, so there is nothing to compare")
+    only = []
+    for name, own, other in ((names[0], actual, expected), (names[1], expected, actual)):
+        lone = [key for key in own if key not in other]
+        if lone:
+            only.append(f"only {name} has {', '.join(_nearest(key, other) for key in sorted(lone, key=str))}")
+    if only:
+        raise BadInput(f"{what} must have the same names on both sides: {'; '.join(only)}")
 
-    factor = np.vdot(e, a) / np.vdot(e, e)
-    if explains(factor * e):
-        shortest = next(text for d in range(1, 18) if explains(complex(text := f"{factor:.{d}g}") * e))
-        return f"actual = {shortest} x expected: a reduction (mean or sum), a loss weight, a sign?"
-    if a.ndim == 2 and a.shape[0] == a.shape[1] and explains(e.T):
-        return "actual is the transpose of expected: a square weight in the other layout?"
-    for other, grads in expected.items():
-        extra = np.zeros_like(e) if grads.get(parameter) is None else np.asarray(grads[parameter]) / unit
-        if other == loss or extra.shape != e.shape or not extra.any():
-            continue
-        if explains(extra):
-            return f"actual is the gradient of {other!r}: are two losses swapped?"
-        weight = np.vdot(extra, a - e) / np.vdot(extra, extra)
-        if explains(e + weight * extra):
-            return f"actual = expected + {weight:.4g} x the gradient of {other!r}: does one loss run into another?"
-    return None
+
+def _nearest(name: str, others: list[str]) -> str:
+    close = difflib.get_close_matches(str(name), list(map(str, others)), n=1)
+    return f"{name!r} (nearest: {close[0]!r})" if close else repr(name)
+
+
+def _less_precise(dtypes: Iterable[np.dtype]) -> str:
+    real = [np.zeros((), dtype).real.dtype for dtype in dtypes if np.issubdtype(dtype, np.inexact)]
+    return min(real, key=lambda dtype: dtype.itemsize).name if real else "float64"
 
 
 def _largest(array: np.ndarray | None) -> float:
@@ -151,20 +198,21 @@ def _largest(array: np.ndarray | None) -> float:
     return float(magnitude.max(initial=0.0, where=np.isfinite(magnitude)))
 
 
-def _same_names(what: str, actual: Mapping, expected: Mapping, names: tuple[str, str]) -> None:
-    if not expected:
-        raise ValueError(f"{what}: {names[1]} has none, so there is nothing to compare")
-    lone = {names[0]: actual.keys() - expected.keys(), names[1]: expected.keys() - actual.keys()}
-    if any(lone.values()):
-        only = [f"only {name} has {', '.join(map(repr, sorted(found)))}" for name, found in lone.items() if found]
-        raise ValueError(f"{what} must have the same names on both sides: {'; '.join(only)}")
+def _title(pair: Pair, order: int) -> str:
+    head = f"d {pair.loss} / d {pair.parameter}" if order == 1 else f"(H v) of {pair.loss} at {pair.parameter}"
+    return f"{head}  {pair.dtype}{list(pair.shape)}"
 
 
-def _describe(pair: Pair) -> str:
-    allowed, size = f"allowed {pair.tolerance:.2e}", np.prod(pair.shape, dtype=int)
+def _describe(pair: Pair, order: int) -> str:
+    eps = float(np.finfo(pair.dtype).eps)
     lines = [
-        f"  d {pair.loss} / d {pair.parameter}  {list(pair.shape)}  {pair.outside}/{size} outside",
+        f"  {_title(pair, order)}  {pair.outside}/{np.prod(pair.shape, dtype=int)} outside",
         f"    worst {list(pair.worst)}: actual {pair.actual:.12e}, expected {pair.expected:.12e}",
-        f"    error {pair.error:.2e} = {pair.relative_error:.2e} of leaf scale {pair.scale:.2e}; {allowed}",
+        f"    error {pair.error:.2e} = {pair.relative_error:.2e} of leaf scale {pair.scale:.2e} = {pair.eps:.3g} eps; "
+        f"allowed {pair.tolerance:.2e} = {pair.tolerance / eps:.3g} eps",
     ]
     return "\n".join([*lines, *([f"    hint: {pair.hint}"] if pair.hint else [])])
+
+
+def _line(pair: Pair, order: int) -> str:
+    return f"  {_title(pair, order)}  {pair.outside} outside, {pair.relative_error:.2e} of leaf scale"

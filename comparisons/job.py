@@ -9,6 +9,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from comparisons import gradients, higher_order, lesson, memory, pitfalls, results
+from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
 
 TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
@@ -16,6 +17,7 @@ TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
     "higher_order": higher_order.tables,
     "lesson": lesson.tables,
     "memory": memory.tables,
+    "mutants": mutant_tables,
     "pitfalls": pitfalls.tables,
 }
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}

@@ -13,6 +13,10 @@ class BadUsage(Exception):
     """One line for the reader: what was given, what is accepted, and the remedy."""
 
 
+class BadInput(BadUsage, ValueError):
+    """Bad usage from code: the same one line, and a ValueError for whoever calls us."""
+
+
 def known(argument: str, given: Iterable[str], accepted: Iterable[str]) -> None:
     accepted = list(accepted)
     for name in given:
@@ -31,6 +35,13 @@ def frameworks() -> None:
             raise BadUsage(f"{name} is not installed: pip install '{name}>={wanted}'") from None
         if tuple(int(part) for part in version.split(".")[:2]) < oldest:
             raise BadUsage(f"{name} {version} is too old: pip install '{name}>={wanted}'")
+
+
+def installed(name: str, remedy: str) -> None:
+    try:
+        metadata.version(name)
+    except metadata.PackageNotFoundError:
+        raise BadUsage(f"{name} is not installed: {remedy}") from None
 
 
 def device(name: str) -> None:

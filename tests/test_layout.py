@@ -19,6 +19,15 @@ RULES = {
     "attention": st.builds(lambda each, heads: layout.attention(each * heads, heads), SIZE, SIZE),
     "lstm": st.builds(layout.lstm, SIZE, SIZE),
     "tied": st.builds(layout.tied, SIZE, SIZE),
+    "embedding": st.builds(layout.embedding, SIZE, SIZE),
+    "general": st.builds(layout.general, st.tuples(SIZE, SIZE), st.tuples(SIZE), st.booleans()),
+    "conv_transpose2d": st.builds(
+        layout.conv_transpose, SIZE, SIZE, SIZE, SIZE, bias=st.booleans(), transpose_kernel=st.booleans()
+    ),
+    "attention_joined": st.builds(layout.attention_joined, SIZE, st.just("qkv"), st.just("out"), st.booleans()),
+    "lstm_gates": st.builds(layout.lstm_gates, SIZE, SIZE, st.booleans()),
+    "gru": st.builds(layout.gru, SIZE, SIZE, st.just(False)),  # with biases it takes no b_hn: test_kit_port.py
+    "gru_gates": st.builds(layout.gru_gates, SIZE, SIZE, st.booleans()),
 }
 
 

@@ -1,0 +1,95 @@
+"""Given gradients of two frameworks: equal, or an error that says where they are not."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from comparisons.difference import TOLERANCE, Difference, difference
+from comparisons.layout import Layout, compared, from_flax
+from comparisons.testing.arrays import flat
+from comparisons.usage import BadInput
+
+SINGLE_TOLERANCE = 64 * float(np.finfo(np.float32).eps)
+
+
+class GradientMismatch(AssertionError):
+    """Gradients differ; `difference` holds every pair, worst first."""
+
+    def __init__(self, found: Difference, before: str = "", after: str = ""):
+        super().__init__("\n".join(filter(None, (before, str(found), after))))
+        self.difference = found
+
+
+def assert_gradients_match(
+    actual: Mapping,
+    expected: Mapping,
+    *,
+    layout: Layout | None = None,
+    order: int = 1,
+    tolerance: float | None = None,
+    unused: str = "zeros",
+    names: tuple[str, str] | None = None,
+) -> Difference:
+    """Two mappings loss -> parameter -> array are equal within `tolerance` of leaf scale, or GradientMismatch.
+
+    The arrays may be torch tensors, JAX arrays or NumPy's, nested or in an nnx.State. `layout` says how `actual`, in
+    Flax's names and layouts, comes back to PyTorch's. `order=2` says that they are Hessian-vector products. None
+    counts as zeros; `unused="none"` holds it apart, `unused="error"` refuses it. The tolerance is 1e-12 where all
+    arrays are float64, and 64 float32 eps where one side is float32. NaN and infinity differ from everything,
+    themselves included. `names` default to "jax" and "torch" where the arrays are theirs, or a layout says so. Returns
+    the difference that was found to be small enough.
+    """
+    names = names or _names(actual, expected, layout)
+    actual, expected = _by_loss(actual, names[0]), _by_loss(expected, names[1])
+    if layout is not None:
+        actual = {loss: from_flax(grads, layout) for loss, grads in actual.items()}
+        expected = {loss: compared(grads, layout) for loss, grads in expected.items()}
+    tolerance = _tolerance(tolerance, actual, expected, names)
+    found = difference(actual, expected, tolerance, names, unused, order)
+    if found.unequal:
+        raise GradientMismatch(found)
+    return found
+
+
+def _names(actual, expected, layout) -> tuple[str, str]:
+    """Each side's framework where its arrays tell and the two differ; else its role."""
+    if layout is not None:
+        return "jax", "torch"
+    found = tuple(_framework(side) for side in (actual, expected))
+    return found if None not in found and found[0] != found[1] else ("actual", "expected")  # type: ignore[return-value]
+
+
+def _framework(tree) -> str | None:
+    while isinstance(tree, Mapping) and tree:
+        tree = next(iter(tree.values()))
+    package = type(tree).__module__.partition(".")[0]
+    return {"torch": "torch", "jax": "jax", "jaxlib": "jax", "flax": "jax"}.get(package)
+
+
+def _by_loss(grads: Mapping, side: str) -> dict[str, dict]:
+    if not isinstance(grads, Mapping):
+        raise BadInput(f"{side}: expected a mapping {{loss: {{parameter: array}}}}, got {type(grads).__name__}")
+    found = {}
+    for loss, tree in grads.items():
+        found[loss] = flat(tree)
+        if not found[loss]:
+            raise BadInput(f"{side}: the gradient of loss {loss!r} has no parameter")
+    return found
+
+
+def _tolerance(given: float | None, actual: Mapping, expected: Mapping, names: tuple[str, str]) -> float:
+    """The tolerance that the arrays can be held to; a float32 array among float64 ones is a mistake, not a choice."""
+    found: list[str] = []
+    for side, grads in zip(names, (actual, expected), strict=True):
+        titled = {f"d {loss} / d {name}": a for loss, g in grads.items() for name, a in g.items() if a is not None}
+        single = [title for title, array in titled.items() if array.dtype not in (np.float64, np.complex128)]
+        if single and len(single) < len(titled):
+            raise BadInput(f"{side}: {single[0]} is float32 while others are float64: was x64 off, or a cast inside?")
+        found += [f"{title} in {side}" for title in single]
+    if given is None:
+        return SINGLE_TOLERANCE if found else TOLERANCE
+    if not given >= 0:
+        raise BadInput(f"`tolerance` must be a number from 0 up, in units of leaf scale (got {given!r})")
+    if found and given < float(np.finfo(np.float32).eps):
+        raise BadInput(f"`tolerance` {given:g} needs float64, and {found[0]} is float32: take both under x64")
+    return given

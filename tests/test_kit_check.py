@@ -1,0 +1,118 @@
+"""`python -m comparisons check`: a reader's own two files, and the worked example."""
+
+import runpy
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from comparisons import cli
+
+ROOT = Path(__file__).parent.parent
+TORCH = """
+import numpy as np, torch
+def params():
+    return {"l.weight": np.arange(6.0).reshape(2, 3) / 5, "l.bias": np.ones(2)}
+def losses(p):
+    return {"main": torch.tanh(p["l.weight"].sum(1) + p["l.bias"]).sum(), "aux": (p["l.bias"] ** 2).sum()}
+def vector(p):
+    return {"main": p["l.weight"], "aux": p["l.bias"].sum()}
+def broken(p):
+    return {"main": p["nothing"]}
+constant = 3
+"""
+JAX = """
+import jax.numpy as jnp
+from comparisons.layout import linear
+layout = {"l": linear(3, 2)}
+def losses(p):
+    return {"main": jnp.tanh(p["l.kernel"].sum(0) + p["l.bias"]).sum(), "aux": (p["l.bias"] ** 2).sum()}
+def halved(p):
+    return losses(p) | {"aux": (p["l.bias"] ** 2).sum() / 2}
+"""
+
+
+@pytest.fixture
+def check(tmp_path, monkeypatch, capsys):
+    """The command on the files above; its exit status, and what it printed."""
+    (tmp_path / "kit_torch.py").write_text(TORCH)
+    (tmp_path / "kit_jax.py").write_text(JAX)
+    (tmp_path / "kit_import.py").write_text("import nothing_of_this_name\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["comparisons", "check", *arguments])
+        with pytest.raises(SystemExit) as stopped:
+            cli.main()
+        found = capsys.readouterr()
+        return stopped.value.code, found.out + found.err
+
+    yield run
+    for name in ("kit_torch", "kit_jax", "kit_import"):
+        sys.modules.pop(name, None)
+
+
+def test_equal_files_exit_0(check):
+    status, text = check("kit_torch.py:losses", "kit_jax.py:losses")
+    assert status == 0
+    assert "gradients agree in all 4" in text
+
+
+def test_modules_and_a_file_of_arrays_do_too(check):
+    np.savez("arrays.npz", **{"l.weight": np.ones((2, 3)), "l.bias": np.zeros(2)})
+    assert check("kit_torch:losses", "kit_jax:losses", "--params", "arrays.npz")[0] == 0
+
+
+def test_a_difference_exits_1_and_is_explained(check):
+    status, text = check("kit_torch.py:losses", "kit_jax.py:halved", "--explain", "aux", "l.bias")
+    assert status == 1
+    assert "loss values differ in 1 of 2" in text
+    assert "mapped by 'l' -> 'l' by `linear`: `nn.Linear` (out, in) is `nnx.Linear` (in, out)." in text
+    assert "factor: jax / torch is 0.5 in the middle, from 0.5 to 0.5" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("kit_torch.py", "kit_jax.py:losses"), "TORCH 'kit_torch.py': give path/to/file.py:losses"),
+        (("none.py:losses", "kit_jax.py:losses"), "there is no file 'none.py'"),
+        (("no_such_module:losses", "kit_jax.py:losses"), "there is no module 'no_such_module'"),
+        (("kit_torch.py:loses", "kit_jax.py:losses"), "did you mean 'losses'?"),
+        (("kit_torch.py:constant", "kit_jax.py:losses"), "'constant' is not known"),
+        (("kit_torch.py:vector", "kit_jax.py:losses"), "torch: loss 'main' has shape [2, 3]"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "kit_jax.py"), "is not an .npz"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--explain", "axu", "l.bias"), "did you mean 'aux'?"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--order", "3"), "`order` must be 1 or 2"),
+    ],
+)
+def test_bad_usage_exits_2_with_one_line(check, arguments, message):
+    status, text = check(*arguments)
+    assert status == 2
+    assert message in text.splitlines()[-1]
+    assert "Traceback" not in text
+
+
+@pytest.mark.parametrize(
+    ("given", "file", "error"),
+    [
+        ("kit_import.py:losses", "kit_import.py", "ModuleNotFoundError"),
+        ("kit_torch.py:broken", "kit_torch.py", "KeyError"),
+    ],
+)
+def test_the_readers_own_failure_is_their_traceback(check, given, file, error):
+    status, text = check(given, "kit_jax.py:losses")
+    assert status == 2
+    assert f'{file}"' in text
+    assert error in text
+    assert "comparisons/" not in text
+
+
+def test_the_worked_example_finds_its_bug(capsys, monkeypatch):
+    monkeypatch.syspath_prepend(str(ROOT))
+    runpy.run_path(str(ROOT / "lessons" / "port_a_transformer.py"))
+    text = capsys.readouterr().out
+    assert "norm1: epsilon is 1e-05 in torch and 1e-06 in Flax" in text
+    assert "-> each side differentiates its own 'power' rightly: the two functions differ" in text
+    assert "24 gradients agree" in text

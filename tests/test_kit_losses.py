@@ -1,0 +1,188 @@
+"""Two functions compared: values first, then gradients, then products; and which side is wrong."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+import torch
+from flax import nnx
+
+from comparisons.layout import linear, parameter
+from comparisons.testing import GradientMismatch, assert_gradients_match, assert_losses_match
+
+RNG = np.random.default_rng(2)
+PARAMS = {"l.weight": RNG.standard_normal((4, 3)), "l.bias": RNG.standard_normal(4), "t": np.array(0.5)}
+BATCH = {"x": RNG.standard_normal((5, 3))}
+LAYOUT = {"l": linear(3, 4), "t": parameter()}
+
+
+def torch_losses(p, b, bug=""):
+    y = torch.tanh(b["x"] @ p["l.weight"].T + p["l.bias"])
+    seen = y.detach() if bug == "detach" else y
+    return {"main": (y**2).sum() if bug == "sum" else (y**2).mean(), "aux": (seen.sum() - p["t"]) ** 2}
+
+
+def jax_losses(p, b, bug=""):
+    y = jnp.tanh(b["x"] @ p["l.kernel"] + p["l.bias"])
+    seen = jax.lax.stop_gradient(y) if bug == "detach" else y
+    return {"main": (y**2).mean(), "aux": (seen.sum() - p["t"]) ** 2}
+
+
+def match(here="", there="", **options):
+    return assert_losses_match(
+        lambda p, b: torch_losses(p, b, here),
+        lambda p, b: jax_losses(p, b, there),
+        PARAMS,
+        layout=LAYOUT,
+        batch=BATCH,
+        **options,
+    )
+
+
+def test_equal_functions_agree_to_second_order_by_every_strategy_and_in_float32():
+    found = match(order=2, strategies=["summed", "per_loss_batched"])
+    assert len(found.products) == 2
+    assert sorted(found.strategies) == [f"{s} in {f}" for s in ("per_loss_batched", "summed") for f in ("jax", "torch")]
+    for side in ("jax", "torch"):
+        assert 0 < found.float32[side].pairs[0].relative_error < 1e-5
+    assert "float32 in jax: worst" in str(found)
+
+
+@pytest.mark.parametrize(("here", "there", "side"), [("detach", "", "torch"), ("", "detach", "jax")])
+def test_the_side_whose_gradient_is_cut_is_named(here, there, side):
+    with pytest.raises(GradientMismatch, match="loss values agree; their gradients do not") as error:
+        match(here, there, float32=False)
+    text = str(error.value)
+    assert f"{side}'s gradient of 'aux' is NOT the derivative of its own loss" in text
+    assert "Taylor slope 1.00" in text
+    assert "Taylor slope 2.00" in text
+    assert f"-> fix {side}:" in text
+
+
+def test_different_functions_are_told_from_wrong_gradients():
+    with pytest.raises(GradientMismatch, match="loss values differ in 1 of 2") as error:
+        match("sum", float32=False)
+    assert "-> each side differentiates its own 'main' rightly" in str(error.value)
+    assert error.value.difference.pairs[0].loss == "main"
+
+
+def test_a_wrong_second_derivative_is_found_at_order_2():
+    @jax.custom_vjp
+    def cube(x):
+        return x**3
+
+    cube.defvjp(lambda x: (x**3, x), lambda x, g: (g * 3 * jax.lax.stop_gradient(x) ** 2,))
+    both = (lambda p: {"a": (p["x"] ** 3).sum()}, lambda p: {"a": cube(p["x"]).sum()}, {"x": np.arange(1.0, 4)})
+    assert_losses_match(*both)
+    straight = (both[0], lambda p: {"a": (p["x"] * jax.lax.stop_gradient(p["x"] ** 2) * 3 - 2 * s(p["x"] ** 3)).sum()})
+    with pytest.raises(GradientMismatch, match="the second derivatives do not"):
+        assert_losses_match(*straight, both[2], order=2)
+
+
+s = jax.lax.stop_gradient
+POINT = {"w": np.ones(2)}
+
+
+def square(p):
+    return {"a": (p["w"] ** 2).sum()}
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "params", "message"),
+    [
+        (square, square, {}, "is empty"),
+        (square, square, {"w": np.array([1.0, np.nan])}, "NaN or infinity in 'w'"),
+        (square, square, {"w": np.arange(2)}, "'w' has dtype int64"),
+        (square, square, 3, "pass {name: array}"),
+        (lambda p: {}, square, POINT, "torch: the mapping of losses is empty"),
+        (lambda p: p["w"].sum(), square, POINT, "torch: the losses must come as a mapping"),
+        (lambda p: {"a": p["w"]}, square, POINT, r"torch: loss 'a' has shape \[2\]"),
+        (square, lambda p: {"a": p["w"]}, POINT, r"jax: loss 'a' has shape \[2\]"),
+        (lambda p: {"a": p["w"].float().sum()}, square, POINT, "torch: loss 'a' is float32 where float64 was promised"),
+        (square, lambda p: {"a": p["w"].astype("float32").sum()}, POINT, "jax: loss 'a' is float32 where float64"),
+        (
+            square,
+            lambda p: {"b": p["w"].sum()},
+            POINT,
+            "losses must have the same names on both sides: only jax has 'b'",
+        ),
+        (square, lambda p: {"a": jnp.log(-p["w"].sum())}, POINT, "loss 'a' is nan in jax and 2 in torch"),
+        (lambda p: {"a": p["w"].sum().item()}, square, POINT, "taken by .item()"),
+    ],
+)
+def test_bad_input_is_said_before_anything_is_compared(here, there, params, message):
+    with pytest.raises(ValueError, match=message):
+        assert_losses_match(here, there, params)
+
+
+@pytest.mark.parametrize("options", [{"order": 3}, {"unused": "no"}, {"tolerance": -1.0}])
+def test_bad_options(options):
+    grads = {"a": {"w": np.ones(2)}}
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}` must be"):
+        assert_gradients_match(grads, grads, **options)
+
+
+def test_unused_parameters_are_a_choice():
+    none, zeros = {"a": {"w": np.ones(2), "b": None}}, {"a": {"w": np.ones(2), "b": np.zeros(2)}}
+    assert_gradients_match(none, zeros)
+    assert_gradients_match(none, none, unused="none")
+    with pytest.raises(GradientMismatch, match="missing"):
+        assert_gradients_match(none, zeros, unused="none")
+    with pytest.raises(ValueError, match="d a / d b is None in actual"):
+        assert_gradients_match(none, zeros, unused="error")
+
+
+def test_float32_among_float64_and_a_tolerance_that_needs_float64_are_refused():
+    mixed = {"a": {"w": np.ones(2), "b": np.ones(2, np.float32)}}
+    with pytest.raises(ValueError, match="d a / d b is float32 while others are float64"):
+        assert_gradients_match(mixed, mixed)
+    single = {"a": {"w": np.ones(2, np.float32)}}
+    with pytest.raises(ValueError, match="`tolerance` 1e-12 needs float64"):
+        assert_gradients_match(single, single, tolerance=1e-12)
+    with pytest.raises(ValueError, match="has dtype int64"):
+        assert_gradients_match({"a": {"w": np.arange(2)}}, {"a": {"w": np.arange(2)}})
+
+
+def test_nested_trees_nnx_states_and_linen_variables_are_flattened():
+    flat = {"a": {"fc.bias": np.zeros(2, np.float32), "fc.kernel": np.ones((3, 2), np.float32)}}
+    module = nnx.Module()
+    module.fc = nnx.Linear(3, 2, kernel_init=nnx.initializers.ones, rngs=nnx.Rngs(0))
+    assert_gradients_match({"a": nnx.state(module)}, flat)
+    tree = {"fc": {"bias": jnp.zeros(2), "kernel": jnp.ones((3, 2))}}
+    assert_gradients_match({"a": {"params": tree}}, flat)
+    assert_gradients_match({"a": tree}, flat)
+
+
+def test_names_that_do_not_match_have_their_nearest():
+    with pytest.raises(ValueError, match=r"only jax has 'kernal' \(nearest: 'kernel'\); only torch has 'kernel'"):
+        assert_gradients_match({"a": {"kernal": jnp.ones(2)}}, {"a": {"kernel": torch.ones(2)}})
+
+
+HINTS = {
+    "conjugate": (lambda g: g.conj(), RNG.standard_normal((3, 2)) + 1j, "is the conjugate of expected"),
+    "flipped": (lambda g: g[:, :, ::-1, ::-1], RNG.standard_normal((2, 3, 3, 3)), "spatial axes flipped"),
+    "axes": (lambda g: g.transpose(0, 2, 1), RNG.standard_normal((2, 3, 3)), r"axes in the order \(0, 2, 1\)"),
+    "thirds": (lambda g: np.concatenate([g[3:6], g[:3], g[6:]]), RNG.standard_normal((9, 5)), "thirds"),
+    "quarters": (lambda g: g.reshape(4, 3, 5)[[0, 2, 1, 3]].reshape(12, 5), RNG.standard_normal((12, 5)), "quarters"),
+    "offset": (lambda g: g + 0.25, RNG.standard_normal((5, 7)), "expected plus one constant everywhere"),
+    "row": (lambda g: g * (np.arange(5) != 2)[:, None], RNG.standard_normal((5, 7)), "only index 2 of axis 0"),
+}
+
+
+@pytest.mark.parametrize("cause", HINTS)
+def test_a_hint_names_the_cause(cause):
+    change, expected, message = HINTS[cause]
+    with pytest.raises(GradientMismatch, match=message):
+        assert_gradients_match({"a": {"w": change(expected)}}, {"a": {"w": expected}})
+
+
+def test_the_text_counts_eps_and_summarises_what_differs_everywhere():
+    expected = {loss: {f"p{k}": RNG.standard_normal(3).astype(np.float32) for k in range(8)} for loss in "ab"}
+    wrong = {"a": {name: g / 2 for name, g in expected["a"].items()}, "b": {n: g / 2 for n, g in expected["b"].items()}}
+    with pytest.raises(GradientMismatch) as error:
+        assert_gradients_match(wrong, expected)
+    text = str(error.value)
+    assert "by loss: a 8 of 8, b 8 of 8" in text
+    assert "hint for 16 of them: actual = 0.5 x expected" in text
+    assert "= 4.19e+06 eps; allowed 7.63e-06 = 64 eps" in text
+    assert len(text.splitlines()) < 35

@@ -1,0 +1,216 @@
+"""`port`: every layer type maps, with its gradient, to nnx and to linen; what does not map is named."""
+
+import jax
+import jax.numpy as jnp
+import pytest
+import torch
+from flax import nnx
+from kit_layers import BATCH, Linen, Nnx, Torch, flax_losses, nnx_outputs, torch_losses
+from torch import nn
+
+from comparisons.layout import from_flax, to_flax
+from comparisons.port import PortError, port
+from comparisons.testing import assert_losses_match
+
+
+@pytest.mark.xdist_group("kit_port_nnx")
+def test_every_layer_type_maps_to_nnx():
+    torch_module, module = Torch(), Nnx(nnx.Rngs(0))
+    with torch.no_grad():
+        torch_module.gru.bias_hh_l0[8:] = 0  # nnx.GRUCell has no b_hn
+    ported = port(torch_module, module)
+    assert len(ported.layout) == 20
+    assert jnp.array_equal(module.frozen_norm.var.get_value(), torch_module.frozen_norm.running_var.numpy())
+    found = assert_losses_match(
+        torch_losses, lambda m, b: flax_losses(nnx_outputs(m, b)), ported, batch=BATCH, float32=False
+    )
+    assert len(found.gradients.pairs) == 45
+
+
+@pytest.mark.xdist_group("kit_port_linen")
+def test_every_layer_type_maps_to_linen():
+    module = Linen()
+    ported = port(Torch(), module, BATCH)
+    assert len(ported.layout) == 20
+    assert ported.variables["batch_stats"]["BatchNorm_1"]["mean"].any()
+
+    def losses(variables, batch):
+        return flax_losses(module.apply(variables, batch, mutable=["batch_stats"])[0])
+
+    assert_losses_match(torch_losses, losses, ported, batch=BATCH, float32=False)
+
+
+R = nnx.Rngs(0)
+
+
+def dict_of(layers):
+    """A module with these layers as its attributes."""
+    if isinstance(next(iter(layers.values())), nnx.Module):
+        made = nnx.Module()
+        for name, layer in layers.items():
+            setattr(made, name, layer)
+        return made
+    return nn.ModuleDict(layers)
+
+
+WRONG = {
+    "epsilon": (nn.LayerNorm(4), nnx.LayerNorm(4, rngs=R), "epsilon is 1e-05 in torch and 1e-06 in Flax"),
+    "decay": (nn.BatchNorm1d(4), nnx.BatchNorm(4, rngs=R), r"decay \(1 - momentum\) is 0.9 in torch and 0.99 in Flax"),
+    "mode": (
+        nn.BatchNorm1d(4),
+        nnx.BatchNorm(4, momentum=0.9, use_running_average=True, rngs=R),
+        "torch is in training mode and Flax in evaluation mode",
+    ),
+    "groups": (
+        nn.GroupNorm(4, 8),
+        nnx.GroupNorm(8, num_groups=2, epsilon=1e-5, rngs=R),
+        "num_groups is 4 in torch and 2",
+    ),
+    "rms": (nn.RMSNorm(4), nnx.RMSNorm(4, rngs=R), "eps is None in torch"),
+    "padding": (
+        nn.Conv2d(3, 4, 3),
+        nnx.Conv(3, 4, (3, 3), rngs=R),
+        r"padding is \(\(0, 0\), \(0, 0\)\) in torch and \(\(1, 1\)",
+    ),
+    "strided": (
+        nn.Conv2d(3, 4, 3, stride=2, padding=1),
+        nnx.Conv(3, 4, (3, 3), strides=2, rngs=R),
+        "with a stride pads unevenly",
+    ),
+    "stride": (nn.Conv2d(3, 4, 3, stride=2), nnx.Conv(3, 4, (3, 3), padding="VALID", rngs=R), r"stride is \(2, 2\)"),
+    "up": (
+        nn.ConvTranspose2d(3, 4, 3, stride=2, padding=1),
+        nnx.ConvTranspose(3, 4, (3, 3), strides=(2, 2), rngs=R),
+        r"pads \[\(2, 1\), \(2, 1\)\]: pass padding=\[\(1, 1\), \(1, 1\)\]",
+    ),
+    "padding_idx": (
+        nn.Embedding(5, 3, padding_idx=0),
+        nnx.Embed(5, 3, rngs=R),
+        "padding_idx=0 has no gradient in torch",
+    ),
+    "softmax": (
+        nn.MultiheadAttention(8, 2, batch_first=True),
+        nnx.MultiHeadAttention(2, 8, decode=False, rngs=R),
+        "softmax in float32",
+    ),
+    "heads": (
+        nn.MultiheadAttention(8, 4, batch_first=True),
+        nnx.MultiHeadAttention(2, 8, decode=False, rngs=R),
+        "num_heads is 4 in torch and 2 in Flax",
+    ),
+    "b_hn": (nn.GRU(3, 4), nnx.GRUCell(3, 4, rngs=R), "nnx.GRUCell has no b_hn"),
+    "two layers": (nn.LSTM(3, 4, num_layers=2), nnx.OptimizedLSTMCell(3, 4, rngs=R), "port each as a cell of its own"),
+    "grouped up": (nn.ConvTranspose2d(4, 4, 3, groups=2), nnx.ConvTranspose(4, 4, (3, 3), rngs=R), "has no groups"),
+    "size": (nn.Linear(3, 4), nnx.Linear(4, 3, rngs=R), "torch's the module .* matches nothing in Flax"),
+    "gelu": (
+        dict_of({"fc": nn.Linear(3, 3), "act": nn.GELU()}),
+        dict_of({"fc": nnx.Linear(3, 3, rngs=R)}),
+        None,
+    ),
+    "extra": (
+        dict_of({"fc": nn.Linear(3, 3)}),
+        dict_of({"fc": nnx.Linear(3, 3, rngs=R), "head": nnx.Linear(3, 2, rngs=R)}),
+        r"Flax's head \(Linear .* matches nothing in torch",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", [name for name in WRONG if WRONG[name][2]])
+def test_what_differs_is_named(case):
+    torch_module, flax_module, message = WRONG[case]
+    with pytest.raises(PortError, match=message):
+        port(torch_module, flax_module)
+    assert port(torch_module, flax_module, strict=False).wrong
+
+
+def test_what_types_cannot_tell_is_a_note():
+    torch_module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.GELU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 2))
+    flax_module = dict_of(
+        {"conv": nnx.Conv(3, 2, (3, 3), padding="VALID", rngs=R), "out": nnx.Linear(8, 2, rngs=R)},
+    )
+    notes = "\n".join(port(torch_module, flax_module).notes)
+    for word in ("GELU is 'none' in torch", "flattens (channels", "dropout 0.5 is on", "0 was joined with conv"):
+        assert word in notes
+
+
+def test_a_gelu_held_by_the_flax_module_is_compared():
+    class Block(nnx.Module):
+        def __init__(self):
+            self.fc = nnx.Linear(3, 3, rngs=R)
+            self.act = jax.nn.gelu
+
+    with pytest.raises(PortError, match="act: GELU is 'none' in torch and 'tanh' in Flax"):
+        port(dict_of({"fc": nn.Linear(3, 3), "act": nn.GELU()}), Block())
+
+
+def test_weights_are_copied_and_inputs_untouched():
+    torch_module, flax_module = nn.Linear(3, 4), nnx.Linear(3, 4, rngs=R)
+    before = torch_module.weight.clone()
+    port(torch_module, flax_module)
+    assert jnp.array_equal(flax_module.kernel.get_value(), torch_module.weight.detach().numpy().T)
+    assert torch.equal(before, torch_module.weight)
+
+
+class TiedTorch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(5, 3)
+        self.head = nn.Linear(3, 5, bias=False)
+        self.head.weight = self.embed.weight
+
+
+def test_tied_weights_add_their_copies_gradients():
+    flax_module = dict_of({"embed": nnx.Embed(5, 3, rngs=R), "head": nnx.Linear(3, 5, use_bias=False, rngs=R)})
+    ported = port(TiedTorch(), flax_module)
+    assert list(ported.params) == ["embed.weight"]
+    assert "head.weight is tied to embed.weight" in "\n".join(ported.notes)
+    grads = {"embed.embedding": ported.params["embed.weight"], "head.kernel": ported.params["embed.weight"].T}
+    assert (from_flax(grads, ported.layout)["embed.weight"] == 2 * ported.params["embed.weight"]).all()
+    assert sorted(to_flax(ported.params, ported.layout)) == ["embed.embedding", "head.kernel"]
+
+
+def test_a_head_tied_by_attend_needs_no_layer_in_flax():
+    ported = port(TiedTorch(), dict_of({"embed": nnx.Embed(5, 3, rngs=R)}))
+    assert not ported.wrong
+    assert list(ported.layout) == ["embed"]
+
+
+class Fused(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.qkv, self.proj = nn.Linear(8, 24), nn.Linear(8, 8)
+
+
+class Split(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.q, self.k, self.v, self.o = (nn.Linear(8, 8) for _ in range(4))
+
+
+@pytest.mark.parametrize("own", [Fused, Split])
+def test_attention_of_ones_own_maps_by_its_shapes(own):
+    flax_module = nnx.MultiHeadAttention(2, 8, decode=False, rngs=R)
+    ported = port(own(), flax_module)
+    query = ported.params["qkv.weight"][:8] if own is Fused else ported.params["q.weight"]
+    assert (to_flax(ported.params, ported.layout)["query.kernel"].reshape(8, 8) == query.T).all()
+    back = from_flax(to_flax(ported.params, ported.layout), ported.layout)
+    assert all((back[name] == value).all() for name, value in ported.params.items())
+
+
+def test_torchs_attention_maps_to_one_joined_projection():
+    flax_module = dict_of({"qkv": nnx.Linear(8, 24, rngs=R), "out": nnx.Linear(8, 8, rngs=R)})
+    ported = port(nn.MultiheadAttention(8, 2, batch_first=True), flax_module)
+    assert (to_flax(ported.params, ported.layout)["qkv.kernel"] == ported.params["in_proj_weight"].T).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((nnx.Linear(2, 2, rngs=R), nn.Linear(2, 2)), "pass the torch.nn.Module first"),
+        ((nn.Linear(2, 2), Linen()), "pass example inputs"),
+        ((nn.Linear(2, 2), nnx.Module()), "no layer was found"),
+    ],
+)
+def test_bad_input(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        port(*arguments)
