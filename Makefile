@@ -25,6 +25,7 @@ lint: .venv/ready
 results: .venv/ready
 	$(PY) -m comparisons --full
 	cp report/results.json results/cpu.json
+	$(PY) -m comparisons mutants --json results/mutants.json
 	$(PY) -m comparisons.speed
 
 readme: .venv/ready

@@ -50,7 +50,10 @@ def everything(
     work = _gradients(full, size, device, json)
 
     from comparisons import higher_order, job, lesson, pitfalls
+    from comparisons.gradients import units
+    from comparisons.scenarios import SECOND_ORDER, cells
 
+    work += units(cells(full, table=SECOND_ORDER), size, device)
     work += [*higher_order.units(), *lesson.units(), *pitfalls.units()]
     raise typer.Exit(job.take(work, device, json, markdown))
 
@@ -213,7 +216,7 @@ def mutants(json: Json = None) -> None:
 def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) -> list:
     """The units of work, once everything about the request has been checked."""
     from comparisons.problems import SIZES
-    from comparisons.scenarios import EVERY, cells
+    from comparisons.scenarios import EVERY, STRATEGIES, cells
 
     usage.known("--problem", problems, SIZES)
     usage.known("--strategy", strategies, EVERY)
@@ -225,7 +228,8 @@ def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) 
 
     from comparisons import gradients
 
-    return gradients.units(cells(full, problems, strategies, dtypes), size, device)
+    table = EVERY if any(EVERY[name].order == 2 for name in strategies) else STRATEGIES
+    return gradients.units(cells(full, problems, strategies, dtypes, table), size, device)
 
 
 def main() -> None:

@@ -63,10 +63,10 @@ def on_digits(problem: str, strategy: Strategy) -> bool:
     return problem == "digits" and strategy.order == 1
 
 
-def cells(full: bool = False, problems=(), strategies=(), dtypes=(), table=EVERY) -> list[Cell]:
+def cells(full: bool = False, problems=(), strategies=(), dtypes=(), table=STRATEGIES) -> list[Cell]:
     """The grid's cells in order, narrowed to the named problems, strategies and dtypes where any are named.
 
-    Naming a problem or a strategy asks for all of its cells. float32 is taken for `summed` and `per_loss_retained`.
+    `table` is STRATEGIES, SECOND_ORDER or EVERY. Naming a problem or a strategy asks for all of its cells. float32 is taken for `summed` and `per_loss_retained`.
     """
     grid = []
     for problem in SIZES:

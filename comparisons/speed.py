@@ -12,10 +12,8 @@ from comparisons import results
 ROOT = Path(__file__).parent.parent
 COMMANDS = {
     "python -m comparisons --help": 0.5,
-    "python -m comparisons": 180,
     "python -m comparisons gradients": 75,
     "python -m comparisons gradients --full": 300,
-    "python -m pytest -n 2 --dist loadgroup -m 'not slow'": 480,
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from comparisons.gradients import rows
 from comparisons.problems import SIZES, problem
-from comparisons.scenarios import EVERY, REFERENCE, STRATEGIES, Cell, cells
+from comparisons.scenarios import REFERENCE, STRATEGIES, Cell, cells
 
 cell_rows = cache(lambda cell: rows(cell, "tiny"))
 
@@ -18,7 +18,7 @@ def _losses(cell: Cell) -> tuple[str, ...]:
 
 def _cases(dtype: str) -> list:
     found = []
-    for cell in cells(full=True, dtypes=(dtype,), table=STRATEGIES):
+    for cell in cells(full=True, dtypes=(dtype,)):
         if dtype == "float32" and cell.strategy not in ("summed", REFERENCE):
             continue
         mode = "" if cell.jit else "-no jit"
@@ -97,5 +97,5 @@ def test_the_table_offers_what_both_sides_define():
 def test_every_strategy_runs_on_the_digits_and_the_main_ones_everywhere():
     default = set(cells())
     assert {Cell("digits", name) for name in STRATEGIES} <= default
-    assert {Cell(p, name) for p in SIZES for name, strategy in EVERY.items() if strategy.main} <= default
+    assert {Cell(p, name) for p in SIZES for name, strategy in STRATEGIES.items() if strategy.main} <= default
     assert default < set(cells(full=True))
