@@ -66,7 +66,8 @@ def on_digits(problem: str, strategy: Strategy) -> bool:
 def cells(full: bool = False, problems=(), strategies=(), dtypes=(), table=STRATEGIES) -> list[Cell]:
     """The grid's cells in order, narrowed to the named problems, strategies and dtypes where any are named.
 
-    `table` is STRATEGIES, SECOND_ORDER or EVERY. Naming a problem or a strategy asks for all of its cells. float32 is taken for `summed` and `per_loss_retained`.
+    `table` is STRATEGIES, SECOND_ORDER or EVERY. Naming a problem or a strategy asks for all of its cells. float32 is
+    taken for `summed` and `per_loss_retained`.
     """
     grid = []
     for problem in SIZES:

@@ -16,8 +16,9 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
     """The most bytes that `run()` has allocated at one moment, beyond those that were there before it.
 
     On the CPU: the running total of the allocator's events, exact. On a GPU: `max_memory_allocated`, which counts
-    what the caching allocator has handed out, workspaces included. ValueError where `run` frees what it found, such
-    as an earlier `.grad`: clear the gradients first, or the total would be too low.
+    what the caching allocator has handed out, workspaces included. Clear the gradients first: an earlier `.grad`
+    that `run` frees would lower the total. ValueError where that takes it below zero; a release of memory that is
+    older than the recording is not seen at all.
 
     >>> peak(lambda: torch.ones(100) + torch.ones(100))
     1200
