@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from comparisons.gradients.tables import gradient_grid, precision_grid
+from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Table
 
 ROOT = Path(__file__).parent.parent
@@ -55,7 +56,11 @@ def speed() -> str:
     return Table("", ["seconds, imports and compilation included", "measured", "target"], lines).markdown()
 
 
-MAKERS: dict[str, Callable[[], str]] = {f.__name__: f for f in (grid, precision, environment, speed)}
+def mutants() -> str:
+    return mutant_tables(_load("mutants")["mutants"])[0].markdown()
+
+
+MAKERS: dict[str, Callable[[], str]] = {f.__name__: f for f in (grid, precision, environment, mutants, speed)}
 
 
 def _load(name: str) -> dict:

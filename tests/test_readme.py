@@ -34,6 +34,6 @@ def test_the_committed_grid_is_whole_and_holds():
 
 
 def test_blocks_and_links_lead_somewhere():
-    assert {m["name"] for m in BLOCK.finditer(PAGE)} == {"grid", "precision", "environment", "speed"}
+    assert {m["name"] for m in BLOCK.finditer(PAGE)} == {"grid", "precision", "environment", "mutants", "speed"}
     for target in re.findall(r"\]\(([^)#]+)\)", PAGE):
         assert (ROOT / target).exists(), target
