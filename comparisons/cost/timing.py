@@ -1,0 +1,60 @@
+"""Interleaved timing: A B A B in one process, so that whatever slows the machine slows both."""
+
+import gc
+from collections.abc import Callable, Mapping
+from statistics import median, quantiles
+from time import perf_counter
+from typing import NamedTuple
+
+Samples = dict[str, list[float]]
+SHORTEST = 2e-3  # seconds: a sample repeats its call until the clock's and the scheduler's grain no longer show
+
+
+class Ratio(NamedTuple):
+    """The median over rounds, and the quartiles as its spread."""
+
+    median: float
+    low: float
+    high: float
+
+
+def interleaved(calls: Mapping[str, Callable[[], object]], seconds: float = 1.0, rounds: int = 5) -> Samples:
+    """Seconds of one call, for each of `calls`, round by round: at least `rounds`, then until `seconds` have passed.
+
+    A call waits for its own result (`ready`). Each is called once before the first round; the order turns by one every
+    round; the garbage collector stands still meanwhile.
+    """
+    repeats = {name: _repeats(call) for name, call in calls.items()}
+    samples: Samples = {name: [] for name in calls}
+    names, end = list(calls), perf_counter() + seconds
+    collecting = gc.isenabled()
+    try:
+        while len(samples[names[0]]) < rounds or perf_counter() < end:
+            gc.collect()
+            gc.disable()
+            for name in names:
+                samples[name].append(_time(calls[name], repeats[name]))
+            names = names[1:] + names[:1]
+    finally:
+        if collecting:
+            gc.enable()
+    return samples
+
+
+def ratio(samples: Samples, name: str, base: str) -> Ratio:
+    """How long `name` takes in terms of `base`, each round against itself."""
+    found = [a / b for a, b in zip(samples[name], samples[base], strict=True)]
+    low, _, high = quantiles(found, n=4, method="inclusive")
+    return Ratio(median(found), low, high)
+
+
+def _repeats(call: Callable[[], object]) -> int:
+    _time(call, 1)
+    return max(1, round(SHORTEST / max(_time(call, 1), 1e-9)))
+
+
+def _time(call: Callable[[], object], repeats: int) -> float:
+    start = perf_counter()
+    for _ in range(repeats):
+        call()
+    return (perf_counter() - start) / repeats
