@@ -34,7 +34,9 @@ import matplotlib.pyplot as plt
 import support
 import torch
 
+import jax_impl.memory
 import jax_impl.models.many_heads
+import torch_impl.memory
 import torch_impl.models.many_heads
 from comparisons.layout import to_flax
 from comparisons.problems import many_heads
@@ -53,13 +55,15 @@ prediction = None  # (for huge * 2, for huge.exp())
 huge = torch.ones(1000, 1000, requires_grad=True)
 retained = {}
 for name, f in {"huge * 2": lambda h: h * 2, "huge.exp()": torch.exp}.items():
-    with support.saving(huge) as held:
+    with torch_impl.memory.held(huge) as ledger:
         loss = f(huge).sum()
-    after = [held()]
+    forward = ledger.bytes
     loss.backward(retain_graph=True)
-    retained[name] = held()
+    retained[name] = ledger.bytes
     loss.backward()
-    print(f"{name:11} forward {after[0]:>9,}   retained backward {retained[name]:>9,}   last backward {held():>3,}")
+    print(
+        f"{name:11} forward {forward:>9,}   retained backward {retained[name]:>9,}   last backward {ledger.bytes:>3,}"
+    )
 support.compare(prediction, tuple(retained.values()))
 
 # %% [markdown]
@@ -75,7 +79,7 @@ support.compare(prediction, tuple(retained.values()))
 jhuge = jnp.ones((1000, 1000))
 for name, f in {"huge * 2": lambda h: h * 2, "exp": jnp.exp, "tanh": jnp.tanh}.items():
     _, pullback = jax.jit(lambda h: jax.vjp(lambda h: f(h).sum(), h))(jhuge)
-    print(f"{name:9} residuals {support.residuals(pullback):>9,}")
+    print(f"{name:9} residuals {jax_impl.memory.held(pullback).bytes:>9,}")
 
 # %% [markdown]
 # ## Predict: what is left after the last backward
@@ -90,15 +94,15 @@ prediction = None
 stated = many_heads(batch=256, width=512, depth=4, losses=4)
 params = {k: torch.tensor(v, dtype=torch.float32, requires_grad=True) for k, v in stated.params.items()}
 batch = {k: torch.tensor(v, dtype=torch.float32) for k, v in stated.batch.items()}
-with support.saving(*params.values(), *batch.values()) as held:
+with torch_impl.memory.held(params, batch) as ledger:
     values = torch_impl.models.many_heads.losses(batch)(params)
-print(f"after forward   {held():>9,}")
+print(f"after forward   {ledger.bytes:>9,}")
 for name, value in values.items():
     value.backward(retain_graph=name != "loss3")
-    print(f"after {name}     {held():>9,}")
-support.compare(prediction, held())
+    print(f"after {name}     {ledger.bytes:>9,}")
+support.compare(prediction, ledger.bytes)
 values.clear()
-print(f"losses dropped  {held():>9,}")
+print(f"losses dropped  {ledger.bytes:>9,}")
 
 # %% [markdown]
 # The last backward frees only the nodes that it *visits*: the trunk and its own head. The three other heads keep their
@@ -109,7 +113,7 @@ print(f"losses dropped  {held():>9,}")
 jparams = {k: jnp.asarray(v, jnp.float32) for k, v in to_flax(stated.params, stated.layout).items()}
 jbatch = {k: jnp.asarray(v, jnp.float32) for k, v in stated.batch.items()}
 _, pullback = jax.jit(lambda p, b: jax.vjp(jax_impl.models.many_heads.losses(b), p))(jparams, jbatch)
-print(f"JAX's residuals {support.residuals(pullback):,}, of which the batch {jbatch['x'].nbytes:,}")
+print(f"JAX's residuals {jax_impl.memory.held(pullback).bytes:,}, of which the batch {jbatch['x'].nbytes:,}")
 kept = jax.tree.leaves(pullback.opaque_residuals)
 before = len(jax.live_arrays())
 del pullback, kept
@@ -138,12 +142,11 @@ def lifetime(flags):
     params = {k: torch.tensor(v, dtype=torch.float32, requires_grad=True) for k, v in problem.params.items()}
     batch = {k: torch.tensor(v, dtype=torch.float32) for k, v in problem.batch.items()}
     losses = torch_impl.models.many_heads.losses(batch)
-    aside = (*params.values(), *batch.values())
-    with support.saving(*aside) as trunk:
+    with torch_impl.memory.held(params, batch) as trunk:
         z = losses.trunk(params)
     parts, values = [trunk], []
     for head in losses.heads.values():
-        with support.saving(*aside) as part:
+        with torch_impl.memory.held(params, batch) as part:
             values.append(head(params, z))
         parts.append(part)
     del z
@@ -151,8 +154,9 @@ def lifetime(flags):
     def measure():
         seen, sizes = set(), []
         for part in parts:
-            sizes.append(sum(size for key, size in part.storages().items() if key not in seen))
-            seen |= part.storages().keys()
+            storages = {s.storage: s.bytes for s in part.saved() if s.kind == "activation"}
+            sizes.append(sum(size for key, size in storages.items() if key not in seen))
+            seen |= storages.keys()
         return sizes
 
     rows = [measure()]

@@ -43,6 +43,7 @@ import torch_impl.first_order
 import torch_impl.models.many_heads
 from comparisons.layout import to_flax
 from comparisons.problems import many_heads
+from torch_impl.cost import flops
 
 # %% [markdown]
 # ## Predict
@@ -61,9 +62,7 @@ def torch_flops(strategy, heads, hidden):
     problem = many_heads(batch=64, width=64, depth=8, losses=heads, hidden=hidden)
     params = {k: torch.tensor(v, dtype=torch.float32, requires_grad=True) for k, v in problem.params.items()}
     batch = {k: torch.tensor(v, dtype=torch.float32) for k, v in problem.batch.items()}
-    with support.Flops() as flops:
-        getattr(torch_impl.first_order, strategy)(torch_impl.models.many_heads.losses(batch), params)
-    return flops.count
+    return flops(getattr(torch_impl.first_order, strategy), torch_impl.models.many_heads.losses(batch), params)
 
 
 STRATEGIES = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched", "summed_split")

@@ -39,6 +39,7 @@ import jax_impl.training
 import torch_impl.training
 from comparisons import trajectories
 from comparisons.layout import to_flax
+from jax_impl.memory import held
 from jax_impl.training import recurrent as jax_recurrent
 
 # %% [markdown]
@@ -163,7 +164,7 @@ def loss(params, chunks, cut):
 
 for count in (1, 2, 4, 8):
     _, pullback = jax.jit(lambda p: jax.vjp(lambda p: loss(p, batches[:count], cut=False), p))(params)
-    print(f"chunks in one function: {count}   residuals {support.residuals(pullback):>7,} B")
+    print(f"chunks in one function: {count}   residuals {held(pullback).bytes:>7,} B")
 whole, cut = (jax.jit(jax.grad(lambda p: loss(p, batches, cut)))(params)["state.kernel"] for cut in (False, True))
 print(f"norm of the state's gradient: whole {jnp.linalg.norm(whole):.4f}, cut {jnp.linalg.norm(cut):.4f}")
 

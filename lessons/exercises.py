@@ -60,20 +60,19 @@ def hessian_times_vector(hvp: Callable) -> str:
 def bytes_left(answer: int) -> str:
     """4: what the graph of five linear heads holds after the last backward."""
     from comparisons.problems import many_heads
+    from torch_impl.memory import held
     from torch_impl.models.many_heads import losses
 
     stated = many_heads(batch=64, width=32, depth=3, losses=5)
     params = {k: torch.tensor(v, dtype=torch.float32, requires_grad=True) for k, v in stated.params.items()}
     batch = {k: torch.tensor(v, dtype=torch.float32) for k, v in stated.batch.items()}
-    with support.saving(*params.values(), *batch.values()) as held:
+    with held(params, batch) as ledger:
         values = losses(batch)(params)
-    forward = held()
+    forward = ledger.bytes
     for name, value in values.items():
         value.backward(retain_graph=name != "loss4")
-    if answer == held():
-        return (
-            f"Right: {held():,} bytes, the features and one row for each of the four heads that were not visited last."
-        )
+    if answer == ledger.bytes:
+        return f"Right: {ledger.bytes:,} bytes, the features and one row for each of the four heads that were not visited last."
     if answer == forward:
         return f"Not yet: {forward:,} bytes is what it holds after forward. The last backward frees what it visits."
     if answer == 0:
@@ -87,15 +86,14 @@ def ratio_of_sixteen(answer: float) -> str:
     """5: operations of sixteen retained backwards over those of the summed one."""
     from comparisons.problems import many_heads
     from torch_impl import first_order
+    from torch_impl.cost import flops
     from torch_impl.models.many_heads import losses
 
     stated, counts = many_heads(batch=64, width=64, depth=8, losses=16), []
     for strategy in (first_order.per_loss_retained, first_order.summed):
         params = {k: torch.tensor(v, dtype=torch.float32, requires_grad=True) for k, v in stated.params.items()}
         batch = {k: torch.tensor(v, dtype=torch.float32) for k, v in stated.batch.items()}
-        with support.Flops() as flops:
-            strategy(losses(batch), params)
-        counts.append(flops.count)
+        counts.append(flops(strategy, losses(batch), params))
     ratio = counts[0] / counts[1]
     if abs(answer / ratio - 1) <= 0.05:
         return f"Right: {ratio:.2f}. The formula (1 + 2K) / 3 gives 11; the first layer and the heads make it less."

@@ -1,17 +1,11 @@
-"""What the notebooks share: sources shown, bytes counted, predictions and exercises compared with what is measured."""
+"""What the notebooks share: sources shown, predictions and exercises compared with what is measured."""
 
 import inspect
 import sys
-import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import jax
-import torch
 from IPython.display import Markdown, display
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.flop_counter import flop_registry
 
 ROOT = Path(__file__).resolve().parent.parent
 if str(ROOT) not in sys.path:
@@ -23,62 +17,6 @@ def show(*functions: Callable) -> None:
     for function in functions:
         path = Path(inspect.getsourcefile(function) or "").resolve().relative_to(ROOT)
         display(Markdown(f"`{path}`\n```python\n{inspect.getsource(function)}```"))
-
-
-class Box:
-    """What a graph holds in place of a tensor: it dies when the graph lets go."""
-
-    def __init__(self, tensor: torch.Tensor):
-        self.tensor = tensor.detach()
-
-
-class Held:
-    """The storages that a recorded graph holds at the moment, each once; called, how many bytes that is."""
-
-    def __init__(self, aside: tuple[torch.Tensor, ...]):
-        self.boxes: weakref.WeakSet[Box] = weakref.WeakSet()
-        self.aside = {tensor.untyped_storage().data_ptr() for tensor in aside}
-
-    def storages(self) -> dict[int, int]:
-        found = [box.tensor.untyped_storage() for box in self.boxes]
-        return {s.data_ptr(): s.nbytes() for s in found if s.data_ptr() not in self.aside}
-
-    def __call__(self) -> int:
-        return sum(self.storages().values())
-
-
-@contextmanager
-def saving(*aside: torch.Tensor) -> Iterator[Held]:
-    """Record graphs inside the block; `held()`, then and later, is how many bytes they hold for backward.
-
-    Tensors in `aside` (parameters, inputs: they live anyway) do not count.
-    """
-    held = Held(aside)
-
-    def pack(tensor: torch.Tensor) -> Box:
-        box = Box(tensor)
-        held.boxes.add(box)
-        return box
-
-    with torch.autograd.graph.saved_tensors_hooks(pack, lambda box: box.tensor):
-        yield held
-
-
-def residuals(pullback) -> int:
-    """How many bytes a pullback holds beside its arguments."""
-    return sum(array.nbytes for array in jax.tree.leaves(getattr(pullback, "opaque_residuals", pullback)))
-
-
-class Flops(TorchDispatchMode):
-    """Floating-point operations of the products that run inside the block, forward and backward."""
-
-    count = 0
-
-    def __torch_dispatch__(self, op, types, args=(), kwargs=None):
-        out = op(*args, **(kwargs or {}))
-        if op.overloadpacket in flop_registry:
-            self.count += flop_registry[op.overloadpacket](*args, **(kwargs or {}), out_val=out)
-        return out
 
 
 def compare(prediction, measured) -> None:
