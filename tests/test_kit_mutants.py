@@ -62,3 +62,18 @@ def test_three_thousand_correct_pairs_pass(shape, seed, weights, loss):
 def test_ill_conditioned_inputs_are_a_row_of_their_own():
     found = difference(*gradients(SHAPES[0], *draw(SHAPES[0], 0, 1.0, 1.0, mean=1e6)))
     assert 1e-12 < found.pairs[0].relative_error < 1e-8
+
+
+@pytest.mark.xdist_group("kit_pairs")
+def test_a_bias_before_a_norm_is_a_true_zero_and_no_floor_is_needed_for_it(monkeypatch):
+    """Its gradient is rounding on both sides. A floor of 1e-3 fails correct pairs, one of 1e-2 lets a bug through."""
+    from comparisons.difference import pair
+
+    pairs = [gradients(SHAPES[-2], *draw(SHAPES[-2], seed, 1.0, 1.0)) for seed in range(12)]
+    small = next(m for m in MUTANTS if m.model == "uneven")
+    assert not any(difference(*both).unequal for both in pairs)
+    monkeypatch.setattr(pair, "ZERO", 0)
+    failing = [found.unequal for both in pairs if (found := difference(*both)).unequal]
+    assert {p.parameter for unequal in failing for p in unequal} == {"0.c"}
+    monkeypatch.setattr(pair, "FLOOR", 1e-2)
+    assert not mutant_row(small)["caught"]["gradparity"]

@@ -58,9 +58,9 @@ def mutant_row(mutant: Mutant) -> Row:
 
 def pair_row(shape: Shape, seed: int, weights: float, loss: float, mean: float = 0.0) -> Row:
     """One correct pair: which assertions fail on it. An ill-conditioned one is kept apart, and may fail."""
-    kind = "ill-conditioned" if mean else "correct"
+    kind, norm = "ill-conditioned" if mean else "correct", "-batch" if shape.norm == "batch" else ""
     row: Row = {
-        "id": f"mutants/{kind}/{shape.depth}x{shape.width}-{shape.activation}/{seed}",
+        "id": f"mutants/{kind}/{shape.depth}x{shape.width}-{shape.activation}{norm}/{seed}",
         "kind": kind,
         "weights": weights,
         "loss": loss,

@@ -1,4 +1,4 @@
-"""Parameters and batches of the seven models, exact in float32."""
+"""Parameters and batches of the eight models, exact in float32."""
 
 import numpy as np
 
@@ -55,6 +55,8 @@ def problem(model: str, seed: int = 3) -> tuple[dict, dict]:
     elif model == "waves":
         parts = _draw(rng, {"x": (6, 4), "y": (6, 4), "re": (4, 3), "im": (4, 3)})
         params, batch = {"w": parts["re"] + 1j * parts["im"]}, {"x": parts["x"] + 1j * parts["y"]}
+    elif model == "uneven":
+        params, batch = _draw(rng, {"w": (4, 4), "s": (3,)}), _draw(rng, {"x": (6, 4)})
     else:
         params, batch = _draw(rng, {"w": (1000, 1000)}), _draw(rng, {"x": (4, 1000)})
     return params, batch

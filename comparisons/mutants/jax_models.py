@@ -1,4 +1,4 @@
-"""The right side of every planted bug: seven small models in JAX, in PyTorch's names and layouts."""
+"""The right side of every planted bug: eight small models in JAX, in PyTorch's names and layouts."""
 
 import jax
 import jax.numpy as jnp
@@ -84,3 +84,7 @@ def waves(p, b):
 
 def wide(p, b):
     return {"fit": (jnp.tanh(b["x"] @ p["w"].T) ** 2).sum()}
+
+
+def uneven(p, b):
+    return {"fit": (jnp.tanh(b["x"] @ p["w"].T) ** 2).sum() + 1e-6 * (p["s"] ** 2).sum()}

@@ -14,9 +14,12 @@ from comparisons.testing import jax_side, torch_side
 
 
 class Shape(NamedTuple):
+    """`norm` is "layer", after a product of matrices, or "batch", after a convolution whose bias it cancels."""
+
     depth: int
     width: int
     activation: str
+    norm: str = "layer"
 
 
 SHAPES = tuple(
@@ -34,6 +37,8 @@ SHAPES = tuple(
         (6, 32, "gelu"),
         (8, 16, "tanh"),
         (8, 64, "relu"),
+        (1, 8, "tanh", "batch"),
+        (1, 16, "relu", "batch"),
     )
 )
 IN_TORCH = {"tanh": torch.tanh, "relu": F.relu, "gelu": F.gelu}
@@ -41,11 +46,16 @@ IN_JAX = {"tanh": jnp.tanh, "relu": jax.nn.relu, "gelu": partial(jax.nn.gelu, ap
 
 
 def torch_losses(p, b, shape: Shape):
-    """LayerNorm before each activation keeps the network well conditioned whatever the scale of its weights."""
+    """A norm before each activation keeps the network well conditioned whatever the scale of its weights."""
     x = b["x"]
     for k in range(shape.depth):
-        x = F.layer_norm(x @ p[f"{k}.w"], (shape.width,), p[f"{k}.g"], p[f"{k}.b"])
+        if shape.norm == "layer":
+            x = F.layer_norm(x @ p[f"{k}.w"], (shape.width,), p[f"{k}.g"], p[f"{k}.b"])
+        else:
+            x = F.conv2d(x, p[f"{k}.w"], p[f"{k}.c"], padding=1)
+            x = F.batch_norm(x, None, None, p[f"{k}.g"], p[f"{k}.b"], training=True)
         x = IN_TORCH[shape.activation](x)
+    x = x if shape.norm == "layer" else x.mean((2, 3))
     fit = ((x - b["y"]) ** 2).mean() * b["scale"]
     return {"fit": fit, "class": F.cross_entropy(x, b["label"]) / b["scale"]}
 
@@ -53,10 +63,16 @@ def torch_losses(p, b, shape: Shape):
 def jax_losses(p, b, shape: Shape):
     x = b["x"]
     for k in range(shape.depth):
-        x = x @ p[f"{k}.w"]
-        centred = x - x.mean(-1, keepdims=True)
-        x = centred / jnp.sqrt((centred**2).mean(-1, keepdims=True) + 1e-5) * p[f"{k}.g"] + p[f"{k}.b"]
+        scale, shift, axes = p[f"{k}.g"], p[f"{k}.b"], -1
+        if shape.norm == "layer":
+            x = x @ p[f"{k}.w"]
+        else:
+            x = jax.lax.conv_general_dilated(x, p[f"{k}.w"], (1, 1), "SAME") + p[f"{k}.c"][:, None, None]
+            scale, shift, axes = scale[:, None, None], shift[:, None, None], (0, 2, 3)
+        centred = x - x.mean(axes, keepdims=True)
+        x = centred / jnp.sqrt((centred**2).mean(axes, keepdims=True) + 1e-5) * scale + shift
         x = IN_JAX[shape.activation](x)
+    x = x if shape.norm == "layer" else x.mean((2, 3))
     fit = ((x - b["y"]) ** 2).mean() * b["scale"]
     each = optax.softmax_cross_entropy_with_integer_labels(x, b["label"])
     return {"fit": fit, "class": each.mean() / b["scale"]}
@@ -66,11 +82,15 @@ def draw(shape: Shape, seed: int, weights: float, loss: float, mean: float = 0.0
     """Parameters and a batch, exact in float32; a large `mean` of the inputs makes it ill-conditioned."""
     rng = np.random.default_rng(seed)
     normal = lambda *s: _single(np.asarray(rng.standard_normal(s)))  # noqa: E731
-    params = {}
+    params, inputs, kernel = {}, (shape.width,), (shape.width, shape.width)
+    if shape.norm == "batch":
+        inputs, kernel = (shape.width, 8, 8), (*kernel, 3, 3)
     for k in range(shape.depth):
-        params[f"{k}.w"] = _single(normal(shape.width, shape.width) * weights / shape.width**0.5)
+        params[f"{k}.w"] = _single(normal(*kernel) * weights / np.prod(kernel[1:]) ** 0.5)
         params[f"{k}.g"], params[f"{k}.b"] = _single(1 + normal(shape.width) / 8), normal(shape.width) / 8
-    x = _single(np.asarray(mean + normal(4, shape.width)))
+        if shape.norm == "batch":
+            params[f"{k}.c"] = _single(normal(shape.width) * weights)
+    x = _single(np.asarray(mean + normal(4, *inputs)))
     if mean:
         params["0.w"] = np.eye(shape.width)
     batch = {"x": x, "y": normal(4, shape.width), "label": rng.integers(0, shape.width, 4)}

@@ -25,6 +25,10 @@ def _one_element(grads: dict) -> None:
     grads["fit"]["w"][worst] *= 1 + 1e-9
 
 
+def _small_leaf(grads: dict) -> None:
+    grads["fit"]["s"] *= 1 + 5e-9
+
+
 def _transposed(grads: dict) -> None:
     grads["main"]["l2.weight"] = grads["main"]["l2.weight"].T.copy()
 
@@ -87,4 +91,5 @@ MUTANTS = (
     Mutant("words", "missing half"),
     Mutant("waves", "imaginary for real"),
     Mutant("wide", "one element of 1e6 off by 1e-9", "", _one_element),
+    Mutant("uneven", "a leaf a millionth of the largest off by 5e-9", "", _small_leaf),
 )

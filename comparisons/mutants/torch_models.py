@@ -1,4 +1,4 @@
-"""The wrong side: the same seven models in PyTorch, right by default, and wrong where `bug` names what to plant."""
+"""The wrong side: the same eight models in PyTorch, right by default, and wrong where `bug` names what to plant."""
 
 import torch
 import torch.nn.functional as F
@@ -139,3 +139,7 @@ def waves(p, b, bug=""):
 
 def wide(p, b, bug=""):
     return {"fit": (torch.tanh(b["x"] @ p["w"].T) ** 2).sum()}
+
+
+def uneven(p, b, bug=""):
+    return {"fit": (torch.tanh(b["x"] @ p["w"].T) ** 2).sum() + 1e-6 * (p["s"] ** 2).sum()}
