@@ -75,8 +75,31 @@ def test_a_wrong_second_derivative_is_found_at_order_2():
     both = (lambda p: {"a": (p["x"] ** 3).sum()}, lambda p: {"a": cube(p["x"]).sum()}, {"x": np.arange(1.0, 4)})
     assert_losses_match(*both)
     straight = (both[0], lambda p: {"a": (p["x"] * jax.lax.stop_gradient(p["x"] ** 2) * 3 - 2 * s(p["x"] ** 3)).sum()})
-    with pytest.raises(GradientMismatch, match="the second derivatives do not"):
+    with pytest.raises(GradientMismatch, match="the second derivatives do not") as error:
         assert_losses_match(*straight, both[2], order=2)
+    text = str(error.value)
+    assert "jax's Hessian-vector product of 'a' is NOT the derivative of its own gradient" in text
+    assert "torch's Hessian-vector product of 'a' is the derivative of its own gradient" in text
+    assert "-> fix jax:" in text
+    assert [(slope.side, slope.right, slope.order) for slope in error.value.slopes] == [
+        ("jax", False, 2),
+        ("torch", True, 2),
+    ]
+
+
+def test_what_rounding_explains_is_called_ill_conditioned_and_a_bug_beside_it_is_not():
+    """A variance far from zero: float64 itself cannot tell the two sides apart."""
+    x, point = 1e6 + RNG.standard_normal((6, 8)), {"w": RNG.standard_normal(8), "b": np.ones(2)}
+    here = lambda p: {"a": (torch.tensor(x) @ p["w"]).var(unbiased=False) + p["b"].sum()}  # noqa: E731
+    there = lambda p: (x * p["w"]).sum(1).var() + p["b"].sum()  # noqa: E731
+    with pytest.raises(GradientMismatch) as error:
+        assert_losses_match(here, lambda p: {"a": there(p)}, point)
+    assert "d a / d w is ill-conditioned: the last bit of the parameters moves it" in str(error.value)
+    assert "-> centre or scale what goes in, or pass tolerance=" in str(error.value)
+    assert not error.value.slopes
+    with pytest.raises(GradientMismatch) as error:
+        assert_losses_match(here, lambda p: {"a": there(p) + 1e-7 * p["b"].sum()}, point)
+    assert "d a / d b is ill" not in str(error.value)
 
 
 s = jax.lax.stop_gradient
@@ -98,6 +121,7 @@ def square(p):
         (lambda p: p["w"].sum(), square, POINT, "torch: the losses must come as a mapping"),
         (lambda p: {"a": p["w"]}, square, POINT, r"torch: loss 'a' has shape \[2\]"),
         (square, lambda p: {"a": p["w"]}, POINT, r"jax: loss 'a' has shape \[2\]"),
+        (square, lambda p: p["w"].sum(), POINT, "jax: the losses must come as a mapping"),
         (lambda p: {"a": p["w"].float().sum()}, square, POINT, "torch: loss 'a' is float32 where float64 was promised"),
         (square, lambda p: {"a": p["w"].astype("float32").sum()}, POINT, "jax: loss 'a' is float32 where float64"),
         (

@@ -63,7 +63,8 @@ def torch_losses(p, b, shape: Shape):
 def jax_losses(p, b, shape: Shape):
     x = b["x"]
     for k in range(shape.depth):
-        scale, shift, axes = p[f"{k}.g"], p[f"{k}.b"], -1
+        scale, shift = p[f"{k}.g"], p[f"{k}.b"]
+        axes: tuple[int, ...] = (-1,)
         if shape.norm == "layer":
             x = x @ p[f"{k}.w"]
         else:
@@ -82,9 +83,8 @@ def draw(shape: Shape, seed: int, weights: float, loss: float, mean: float = 0.0
     """Parameters and a batch, exact in float32; a large `mean` of the inputs makes it ill-conditioned."""
     rng = np.random.default_rng(seed)
     normal = lambda *s: _single(np.asarray(rng.standard_normal(s)))  # noqa: E731
-    params, inputs, kernel = {}, (shape.width,), (shape.width, shape.width)
-    if shape.norm == "batch":
-        inputs, kernel = (shape.width, 8, 8), (*kernel, 3, 3)
+    space, window = ((8, 8), (3, 3)) if shape.norm == "batch" else ((), ())
+    params, inputs, kernel = {}, (shape.width, *space), (shape.width, shape.width, *window)
     for k in range(shape.depth):
         params[f"{k}.w"] = _single(normal(*kernel) * weights / np.prod(kernel[1:]) ** 0.5)
         params[f"{k}.g"], params[f"{k}.b"] = _single(1 + normal(shape.width) / 8), normal(shape.width) / 8

@@ -13,11 +13,15 @@ SINGLE_TOLERANCE = 64 * float(np.finfo(np.float32).eps)
 
 
 class GradientMismatch(AssertionError):
-    """Gradients differ; `difference` holds every pair, worst first."""
+    """Gradients differ; `difference` holds every pair, worst first.
 
-    def __init__(self, found: Difference, before: str = "", after: str = ""):
+    Where two functions were compared, `values` has each loss on both sides, and `slopes` what each side's own finite
+    differences say.
+    """
+
+    def __init__(self, found: Difference, before: str = "", after: str = "", values: tuple = (), slopes: tuple = ()):
         super().__init__("\n".join(filter(None, (before, str(found), after))))
-        self.difference = found
+        self.difference, self.values, self.slopes = found, values, slopes
 
 
 def assert_gradients_match(

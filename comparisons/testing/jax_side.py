@@ -3,7 +3,7 @@
 A complex gradient comes back conjugated, in PyTorch's convention.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import jax.numpy as jnp
@@ -13,26 +13,27 @@ from comparisons.layout import Arrays
 from comparisons.testing.scalars import checked
 
 
-def values(losses: Callable, params: Arrays, dtype: str, batch=None, build=None) -> dict[str, float]:
-    """Each loss's value."""
-    return next(each_value(losses, [params], dtype, batch, build))
-
-
-def each_value(losses: Callable, points, dtype: str, batch=None, build=None):
-    """The values at each of many points, by one compiled program."""
+def values(losses: Callable, points: Sequence[Arrays], dtype: str, batch=None, build=None) -> list[dict[str, float]]:
+    """Each loss's value at each of many points, by one compiled program."""
     with _scope(dtype):
         run = jax.jit(_function(losses, batch, build, dtype))
-        for params in points:
-            yield {name: float(value) for name, value in run(_cast(params, dtype)).items()}
+        return [_floats(run(_cast(params, dtype))) for params in points]
+
+
+def each_gradient(losses: Callable, points: Sequence[Arrays], dtype: str, batch=None, build=None) -> list[tuple]:
+    """Each loss's value and its gradient at each of many points, by one compiled program."""
+    with _scope(dtype):
+        run = _function(losses, batch, build, dtype)
+        shapes = jax.eval_shape(run, _cast(points[0], dtype))
+        checked(shapes, "jax", dtype, lambda value: (value.shape, value.dtype.name))
+        compiled = jax.jit(_each(run))
+        both = [compiled(_cast(params, dtype)) for params in points]
+    return [(_floats(found), _numpy(grads)) for found, grads in both]
 
 
 def gradients(losses: Callable, params: Arrays, dtype: str, batch=None, build=None) -> tuple[dict, dict]:
     """Each loss's value and its gradient."""
-    with _scope(dtype):
-        run, given = _function(losses, batch, build, dtype), _cast(params, dtype)
-        checked(jax.eval_shape(run, given), "jax", dtype, lambda value: (value.shape, value.dtype.name))
-        found, grads = jax.jit(_each(run))(given)
-    return {name: float(value) for name, value in found.items()}, _numpy(grads)
+    return each_gradient(losses, [params], dtype, batch, build)[0]
 
 
 def products(losses: Callable, params: Arrays, along: Arrays, batch=None, build=None) -> dict:
@@ -55,7 +56,12 @@ def _each(run: Callable) -> Callable:
 
 def _function(losses: Callable, batch, build: Callable | None, dtype: str) -> Callable:
     given = () if batch is None else (_cast(batch, dtype),)
-    return lambda params: dict(losses(params if build is None else build(params), *given))
+
+    def run(params):
+        found = losses(params if build is None else build(params), *given)
+        return dict(found) if isinstance(found, Mapping) else found
+
+    return run
 
 
 def _scope(dtype: str):
@@ -66,6 +72,10 @@ def _cast(arrays: Arrays, dtype: str) -> dict:
     double = dtype == "float64"
     kinds = {"f": jnp.dtype(dtype), "c": jnp.dtype("complex128" if double else "complex64")}
     return {name: jnp.asarray(value, kinds.get(np.asarray(value).dtype.kind)) for name, value in arrays.items()}
+
+
+def _floats(found) -> dict[str, float]:
+    return {name: float(value) for name, value in found.items()}
 
 
 def _numpy(grads: dict) -> dict:

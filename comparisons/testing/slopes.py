@@ -1,4 +1,4 @@
-"""Which side's gradient is not the derivative of its own loss? Its own finite differences say."""
+"""Which side's derivative is not the derivative of its own function? Its own finite differences say."""
 
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -6,15 +6,18 @@ from typing import NamedTuple
 import numpy as np
 
 from comparisons.layout import Arrays
+from comparisons.testing.sides import Side
 
 HALVINGS = range(3, 20)
+WHAT = {1: ("gradient", "loss"), 2: ("Hessian-vector product", "gradient")}
 
 
 class Slope(NamedTuple):
-    """One side's Taylor test for one loss, along the direction in which the two sides' gradients differ most.
+    """One side's Taylor test for one loss, along the direction in which the two sides differ most.
 
-    `remainder` is the exponent k of |f(p + h v) - f(p) - h g.v| ~ h**k: 2 where g is the derivative of f, 1 where it is
-    not, None where the remainder is rounding. `right` is None where finite differences cannot tell.
+    `remainder` is the exponent k of |f(p + h v) - f(p) - h f'| ~ h**k: 2 where the claimed f' is the derivative of f, 1
+    where it is not, None where the remainder is rounding. `right` is None where finite differences cannot tell. At
+    order 1, f is the loss; at order 2, its gradient along the direction in which the two products differ.
     """
 
     side: str
@@ -23,41 +26,63 @@ class Slope(NamedTuple):
     claimed: float
     remainder: float | None
     right: bool | None
+    order: int = 1
 
     def __str__(self) -> str:
+        what, of = WHAT[self.order]
         slope = "none (rounding only)" if self.remainder is None else f"{self.remainder:.2f}"
         verdict = {
-            True: "is the derivative of its own loss",
-            False: "is NOT the derivative of its own loss",
+            True: f"is the derivative of its own {of}",
+            False: f"is NOT the derivative of its own {of}",
             None: "is too near the other's for finite differences to tell",
         }[self.right]
         return (
-            f"{self.side}'s gradient of {self.loss!r} {verdict}: finite differences {self.derivative:.9g}, "
-            f"gradient {self.claimed:.9g}, Taylor slope {slope}"
+            f"{self.side}'s {what} of {self.loss!r} {verdict}: finite differences {self.derivative:.9g}, "
+            f"{what} {self.claimed:.9g}, Taylor slope {slope}"
         )
 
 
-def slopes(loss: str, params: Arrays, grads: Mapping[str, Arrays], values: Mapping[str, Callable]) -> list[Slope]:
-    """`grads[side]` is that side's gradient of `loss`; `values[side](points)` its losses at each of many points."""
-    first, second = grads
-    along = {name: _dense(grads[first], name, p) - _dense(grads[second], name, p) for name, p in params.items()}
-    length = np.sqrt(sum(np.vdot(v, v).real for v in along.values()))
-    if not np.isfinite(length) or not length:
+def first_order(loss: str, params: Arrays, grads: Mapping[str, Arrays], sides: Mapping[str, Side]) -> list[Slope]:
+    """`grads[side]` is that side's gradient of `loss`, tested against its values."""
+    along = _apart(grads, params)
+    if along is None:
         return []
-    reach = np.sqrt(sum(np.vdot(p, p).real for p in params.values())) or 1.0
-    along = {name: v / length for name, v in along.items()}
+
+    def values(side: str, steps: list[float]) -> list[float]:
+        points = [{name: p + step * along[name] for name, p in params.items()} for step in steps]
+        return [found[loss] for found in sides[side].values(points)]
+
+    return _tested(1, loss, {side: _inner(grads[side], along) for side in grads}, values, _length(params) or 1.0)
+
+
+def second_order(
+    loss: str, params: Arrays, along: Arrays, products: Mapping[str, Arrays], sides: Mapping[str, Side]
+) -> list[Slope]:
+    """`products[side]` is that side's Hessian of `loss` times `along`, tested against its gradients."""
+    toward, length = _apart(products, params), _length(along)
+    if toward is None or not length:
+        return []
+
+    def values(side: str, steps: list[float]) -> list[float]:
+        points = [{name: p + step * along[name] / length for name, p in params.items()} for step in steps]
+        return [_inner(grads[loss], toward) for _, grads in sides[side].gradients(points)]
+
+    claims = {side: _inner(products[side], toward) / length for side in products}
+    return _tested(2, loss, claims, values, _length(params) or 1.0)
+
+
+def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, reach: float) -> list[Slope]:
     steps = [reach * 0.5**k for k in HALVINGS]
-    points = [params] + [{n: p + s * h * along[n] for n, p in params.items()} for h in steps for s in (1, -1)]
-    claims = {side: _inner(grads[side], along) for side in grads}
-    gap = abs(claims[first] - claims[second])
+    first, second = claims.values()
+    gap = abs(first - second)
     found = []
-    for side, evaluate in values.items():
-        here, *there = (point[loss] for point in evaluate(points))
+    for side, claimed in claims.items():
+        here, *there = values(side, [0.0] + [sign * step for step in steps for sign in (1, -1)])
         ups, downs = np.array(there[::2]), np.array(there[1::2])
         derivative, doubt = _derivative(ups, downs, np.array(steps))
-        right = None if doubt > gap / 10 else bool(abs(derivative - claims[side]) < gap / 3)
-        exponent = _exponent(abs(ups - here - np.array(steps) * claims[side]), abs(ups).max() + abs(here))
-        found.append(Slope(side, loss, derivative, claims[side], exponent, right))
+        right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < gap / 3)
+        exponent = _exponent(abs(ups - here - np.array(steps) * claimed), abs(ups).max() + abs(here))
+        found.append(Slope(side, loss, derivative, claimed, exponent, right, order))
     return found
 
 
@@ -77,8 +102,20 @@ def _exponent(remainders: np.ndarray, size: float) -> float | None:
     return float(np.log2(remainders[usable[-1] - 1] / remainders[usable[-1]])) if usable else None
 
 
-def _dense(grad: Arrays, name: str, like: np.ndarray) -> np.ndarray:
-    return np.zeros_like(like) if grad[name] is None else grad[name]
+def _apart(grads: Mapping[str, Arrays], params: Arrays) -> Arrays | None:
+    """The unit direction from the second side's array to the first's; None where there is none."""
+    first, second = grads.values()
+    along = {name: _dense(first[name], p) - _dense(second[name], p) for name, p in params.items()}
+    length = _length(along)
+    return {name: v / length for name, v in along.items()} if np.isfinite(length) and length else None
+
+
+def _length(arrays: Arrays) -> float:
+    return float(np.sqrt(sum(np.vdot(v, v).real for v in arrays.values())))
+
+
+def _dense(grad: np.ndarray | None, like: np.ndarray) -> np.ndarray:
+    return np.zeros_like(like) if grad is None else grad
 
 
 def _inner(grad: Arrays, along: Arrays) -> float:

@@ -1,7 +1,7 @@
 """A reader's losses in eager PyTorch: values, gradients and Hessian-vector products, NumPy in and out."""
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -12,16 +12,21 @@ from comparisons.testing.arrays import as_numpy
 from comparisons.testing.scalars import checked
 
 
-def values(losses: Callable, params: Arrays, dtype: str, batch=None, module=None) -> dict[str, float]:
-    """Each loss's value."""
-    return {name: value.item() for name, value in _run(losses, params, dtype, batch, module)[0].items()}
+def values(losses: Callable, points: Sequence[Arrays], dtype: str, batch=None, module=None) -> list[dict[str, float]]:
+    """Each loss's value at each of many points."""
+    return [_floats(_run(losses, params, dtype, batch, module)[0]) for params in points]
+
+
+def each_gradient(losses: Callable, points: Sequence[Arrays], dtype: str, batch=None, module=None) -> list[tuple]:
+    """Each loss's value and its gradient at each of many points."""
+    return [gradients(losses, params, dtype, batch, module) for params in points]
 
 
 def gradients(losses: Callable, params: Arrays, dtype: str, batch=None, module=None) -> tuple[dict, dict]:
     """Each loss's value and its gradient; a parameter that it does not reach is None."""
     found, leaves = _run(losses, params, dtype, batch, module)
     grads = {name: _grad(value, leaves, retain_graph=True) for name, value in found.items()}
-    return {name: value.item() for name, value in found.items()}, _numpy(grads)
+    return _floats(found), _numpy(grads)
 
 
 def products(losses: Callable, params: Arrays, along: Arrays, batch=None, module=None) -> dict:
@@ -57,6 +62,10 @@ def _grad(value, leaves: dict, **options) -> dict:
         return dict.fromkeys(leaves)
     grads = iter(torch.autograd.grad(value, wanted, allow_unused=True, **options))
     return {name: next(grads) if leaf.requires_grad else None for name, leaf in leaves.items()}
+
+
+def _floats(found: dict) -> dict[str, float]:
+    return {name: value.item() for name, value in found.items()}
 
 
 def _numpy(grads: dict) -> dict:
