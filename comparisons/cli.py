@@ -192,13 +192,16 @@ def check(
     explain: Annotated[
         tuple[str, str] | None, typer.Option(help="LOSS PARAM: where that gradient differs, and what mapped it.")
     ] = None,
+    tolerance: Annotated[float, typer.Option(help="What is allowed, of leaf scale.")] = 1e-12,
+    json: Json = None,
 ) -> None:
     """Compare your own pair: each a function of {name: array} that returns {loss: scalar}."""
+    usage.writable("--json", json)
     usage.frameworks()
 
     from comparisons.check import compare
 
-    raise typer.Exit(compare(torch, jax, params, order, explain))
+    raise typer.Exit(compare(torch, jax, params, order, explain, tolerance, json))
 
 
 @app.command()

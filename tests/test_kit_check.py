@@ -1,5 +1,6 @@
 """`python -m comparisons check`: a reader's own two files, and the worked example."""
 
+import json
 import runpy
 import sys
 from pathlib import Path
@@ -39,6 +40,8 @@ def check(tmp_path, monkeypatch, capsys):
     (tmp_path / "kit_torch.py").write_text(TORCH)
     (tmp_path / "kit_jax.py").write_text(JAX)
     (tmp_path / "kit_import.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "kit_odd.py").write_text("layout = {'l': 3}\nlosses = params = lambda *p: [3]\n")
+    np.save(tmp_path / "one.npy", np.ones(2))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
 
@@ -50,7 +53,7 @@ def check(tmp_path, monkeypatch, capsys):
         return stopped.value.code, found.out + found.err
 
     yield run
-    for name in ("kit_torch", "kit_jax", "kit_import"):
+    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd"):
         sys.modules.pop(name, None)
 
 
@@ -63,6 +66,36 @@ def test_equal_files_exit_0(check):
 def test_modules_and_a_file_of_arrays_do_too(check):
     np.savez("arrays.npz", **{"l.weight": np.ones((2, 3)), "l.bias": np.zeros(2)})
     assert check("kit_torch:losses", "kit_jax:losses", "--params", "arrays.npz")[0] == 0
+
+
+@pytest.mark.parametrize(("jax", "status"), [("losses", 0), ("halved", 1)])
+def test_what_was_compared_is_written(check, jax, status):
+    assert check("kit_torch.py:losses", f"kit_jax.py:{jax}", "--order", "2", "--json", "found.json")[0] == status
+    document = json.loads(Path("found.json").read_text())
+    rows = {row["id"]: row for row in document["check"]}
+    assert document["schema"] == 1
+    assert rows["check/gradient/main/l.weight"]["status"] == rows["check/value/main"]["status"] == "ok"
+    assert all(("reason" in row) == (row["status"] != "ok") for row in rows.values())
+    if status:
+        assert rows["check/value/aux"]["status"] == rows["check/gradient/aux/l.bias"]["status"] == "differs"
+        assert "0.5 x expected" in rows["check/gradient/aux/l.bias"]["reason"]
+        assert rows["check/slope/aux/torch"]["right"] is rows["check/slope/aux/jax"]["right"] is True
+    else:
+        assert {row["kind"] for row in rows.values()} == {"value", "gradient", "product", "float32"}
+        assert len(rows) == 2 + 4 + 2 * 4 + 2 * 4
+
+
+def test_every_pair_that_differs_is_printed(check):
+    names = [f"p{k:02}" for k in range(14)]
+    Path("kit_many.py").write_text(
+        f"import numpy as np\ndef params(): return {{n: np.ones(2) for n in {names}}}\n"
+        "def losses(p): return {'a': sum((q ** 2).sum() for q in p.values())}\n"
+        "def wrong(p): return {'a': losses(p)['a'] / 2}\n"
+    )
+    status, text = check("kit_many.py:losses", "kit_many.py:wrong")
+    assert status == 1
+    assert "and 4 more pairs: `.difference.unequal` has them all" in text
+    assert all(f"d a / d {name} " in text for name in names)
 
 
 def test_a_difference_exits_1_and_is_explained(check):
@@ -80,11 +113,17 @@ def test_a_difference_exits_1_and_is_explained(check):
         (("none.py:losses", "kit_jax.py:losses"), "there is no file 'none.py'"),
         (("no_such_module:losses", "kit_jax.py:losses"), "there is no module 'no_such_module'"),
         (("kit_torch.py:loses", "kit_jax.py:losses"), "did you mean 'losses'?"),
-        (("kit_torch.py:constant", "kit_jax.py:losses"), "'constant' is not known"),
+        (("kit_torch.py:constant", "kit_jax.py:losses"), "constant is no function (it is of type int)"),
         (("kit_torch.py:vector", "kit_jax.py:losses"), "torch: loss 'main' has shape [2, 3]"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "kit_jax.py"), "is not an .npz"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--explain", "axu", "l.bias"), "did you mean 'aux'?"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--order", "3"), "`order` must be 1 or 2"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--tolerance", "-1"), "`tolerance` must be a number from 0 up"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--json", "."), "is a directory"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "none.npz"), "No such file or directory"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "one.npy"), "one array without a name"),
+        (("kit_torch.py:losses", "kit_odd.py:losses"), "`layout` must map layer names to rows of comparisons.layout"),
+        (("kit_odd.py:losses", "kit_jax.py:losses"), "params() gives a list; it must give {name: array}"),
     ],
 )
 def test_bad_usage_exits_2_with_one_line(check, arguments, message):

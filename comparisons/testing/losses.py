@@ -42,6 +42,8 @@ def assert_losses_match(
     """
     if order not in (1, 2):
         raise BadInput(f"`order` must be 1 or 2 (got {order!r})")
+    if not tolerance >= 0:
+        raise BadInput(f"`tolerance` must be a number from 0 up, in units of leaf scale (got {tolerance!r})")
     strategies = tuple(strategies)
     chosen.accepted(strategies, torch_params)
     both, params = sides(torch_losses, jax_losses, torch_params, layout, batch)

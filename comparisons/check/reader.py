@@ -1,0 +1,103 @@
+"""A reader's files: their functions and arrays, with their own tracebacks where they fail."""
+
+import importlib
+import importlib.util
+import sys
+import traceback
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+
+from comparisons.layout import Layer, Layout
+from comparisons.usage import BadUsage, known
+
+
+class ReaderFailure(BadUsage):
+    """The reader's code raised; the text is the traceback through their files, without ours."""
+
+    def __init__(self, error: BaseException):
+        ours = str(Path(__file__).parent.parent)
+        frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<frozen"))]
+        lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+        super().__init__("your code raised\n" + "".join(lines).rstrip())
+
+
+def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
+    """`path/to/file.py:losses` or `package.module:losses`, imported; its folder is on the path, as for a script."""
+    source, colon, name = given.rpartition(":")
+    if not colon or not source or not name:
+        raise BadUsage(f"{argument} {given!r}: give path/to/file.py:losses or package.module:losses")
+    path = Path(source)
+    if source.endswith(".py") and not path.is_file():
+        raise BadUsage(f"{argument} {given!r}: there is no file {str(path)!r}")
+    folder = str(path.resolve().parent if source.endswith(".py") else Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        module = _from_file(path) if source.endswith(".py") else importlib.import_module(source)
+    except ModuleNotFoundError as error:
+        if error.name and (source == error.name or source.startswith(f"{error.name}.")):
+            raise BadUsage(f"{argument} {given!r}: there is no module {error.name!r} here") from None
+        raise ReaderFailure(error) from None
+    except (Exception, SystemExit) as error:
+        raise ReaderFailure(error) from None
+    if not hasattr(module, name):
+        known(f"{argument} {source}:", [name], _functions(module))
+    found = getattr(module, name)
+    if not callable(found):
+        raise BadUsage(f"{argument} {given!r}: {name} is no function (it is of type {type(found).__name__})")
+    return module, found
+
+
+def layout_of(module: ModuleType, given: str) -> Layout | None:
+    """The JAX file's `layout`, where it has one."""
+    found = getattr(module, "layout", None)
+    if found is None or (isinstance(found, Mapping) and all(isinstance(row, Layer) for row in found.values())):
+        return found
+    raise BadUsage(f"JAX {given!r}: `layout` must map layer names to rows of comparisons.layout, such as linear(3, 4)")
+
+
+def arrays(path: Path | None, module: ModuleType, given: str) -> Mapping:
+    """The .npz's arrays, or the PyTorch file's own `params()`."""
+    if path is not None:
+        return _file(path)
+    if not callable(getattr(module, "params", None)):
+        raise BadUsage(f"TORCH {given!r} has no params() and --params was not given: one of them names the arrays")
+    try:
+        found = module.params()
+    except Exception as error:
+        raise ReaderFailure(error) from None
+    if not isinstance(found, Mapping):
+        raise BadUsage(f"TORCH {given!r}: params() gives a {type(found).__name__}; it must give {{name: array}}")
+    return found
+
+
+def _functions(module: ModuleType) -> list[str]:
+    """What the file itself defines, or what it holds where it defines nothing."""
+    held = {name: f for name, f in vars(module).items() if callable(f) and name[0] != "_"}
+    return [name for name, f in held.items() if getattr(f, "__module__", "") == module.__name__] or list(held)
+
+
+def _from_file(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[path.stem] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def _file(path: Path) -> dict[str, np.ndarray]:
+    try:
+        held = np.load(path)
+        if not hasattr(held, "files"):
+            raise ValueError("it holds one array without a name")
+        with held:
+            return dict(held)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
+        raise BadUsage(f"--params {str(path)!r} is not an .npz of named arrays: {reason}") from None
