@@ -8,12 +8,15 @@ _HOME = {
     "assert_losses_match": "comparisons.testing",
     "port": "comparisons.port",
 }
-__all__ = list(_HOME)
+_MODULES = {"layout": "comparisons.layout"}
+__all__ = [*_HOME, *_MODULES]
 
 
 def __getattr__(name: str):
+    if name in _MODULES:
+        return import_module(_MODULES[name])
     if name not in _HOME:
-        raise AttributeError(f"module 'gradparity' has no attribute {name!r}; it offers {', '.join(_HOME)}")
+        raise AttributeError(f"module 'gradparity' has no attribute {name!r}; it offers {', '.join(__all__)}")
     return getattr(import_module(_HOME[name]), name)
 
 

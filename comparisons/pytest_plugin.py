@@ -95,13 +95,14 @@ def pytest_generate_tests(metafunc):
 
 
 def pytest_make_parametrize_id(config, val, argname):
-    """`float32[3, 4]` for an array, `x=float32[3], y=...` for a mapping of arrays: only where the fixture is used."""
+    """Where the fixture is used: `float32[3, 4]` for an array, `0.5` for a scalar, `x=float32[3]` for a mapping."""
     return _readable(val) if config.stash.get(USES_FIXTURE, False) else None
 
 
 def _readable(value):
     if hasattr(value, "shape") and hasattr(value, "dtype"):
-        return f"{str(value.dtype).removeprefix('torch.')}{list(value.shape)}"
+        name = str(value.dtype).removeprefix("torch.")
+        return f"{name}{list(value.shape)}" if len(value.shape) else f"{value.item():.6g}"
     if isinstance(value, dict) and value:
         parts = {name: _readable(part) for name, part in value.items()}
         if all(parts.values()):

@@ -12,8 +12,14 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
-LESSONS = sorted(path.stem for path in HERE.glob("[0-9]*.py"))
-ENVIRONMENT = {"JAX_PLATFORMS": "cpu", "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
+EXAMPLES = ["port_a_transformer"]
+LESSONS = sorted(path.stem for path in HERE.glob("[0-9]*.py")) + EXAMPLES
+ENVIRONMENT = {
+    "JAX_PLATFORMS": "cpu",
+    "OMP_NUM_THREADS": "1",
+    "CUDA_VISIBLE_DEVICES": "",
+    "PYTHONPATH": str(HERE.parent),  # this clone's code, whichever is installed
+}
 
 
 def execute(name: str) -> nbformat.NotebookNode:

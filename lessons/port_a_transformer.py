@@ -1,5 +1,27 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: ipynb,py:percent
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3 (ipykernel)
+#     language: python
+#     name: python3
+# ---
+
 # %% [markdown]
 # # Port a small transformer, and find the bug by the message
+#
+# *To run this notebook.* In a clone of the repository, run `make lessons` once and open the file in Jupyter with the
+# kernel of `.venv`. In Colab, there is no fixed address to install from: put the address of your copy of the
+# repository in place of ADDRESS, and run these lines in a cell of their own first.
+# ```
+# !git clone --quiet ADDRESS gradparity
+# %pip install --quiet ./gradparity
+# %cd gradparity/lessons
+# ```
 #
 # A pre-norm block in `torch.nn`, and its port to `flax.nnx`. The port has one bug, of the kind that no shape and no
 # training curve shows.
@@ -69,6 +91,7 @@ except ValueError as error:
 
 # %% [markdown]
 # With the epsilon set, the layers agree. What is called between them, no layer type can tell: the gradients can.
+# What follows, the losses, takes the module and the batch, on each side in its own idiom.
 
 # %%
 batch = {"x": np.random.default_rng(0).standard_normal((2, 5, 8))}

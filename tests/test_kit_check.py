@@ -25,8 +25,8 @@ constant = 3
 """
 JAX = """
 import jax.numpy as jnp
-from comparisons.layout import linear
-layout = {"l": linear(3, 2)}
+import gradparity
+layout = {"l": gradparity.layout.linear(3, 2)}
 def losses(p):
     return {"main": jnp.tanh(p["l.kernel"].sum(0) + p["l.bias"]).sum(), "aux": (p["l.bias"] ** 2).sum()}
 def halved(p):

@@ -67,6 +67,28 @@ def test_a_marker_without_a_number_is_a_usage_error(run):
     found.stdout.fnmatch_lines(["*@pytest.mark.gradient_order takes one number*"])
 
 
+OWN = (ROOT / "lessons" / "test_own_port.py").read_text()
+
+
+def test_the_worked_example_of_a_projects_own_test_file_passes_and_finds_a_bug(pytester, monkeypatch):
+    """In a process of its own: no process can load PyTorch twice."""
+    bug = OWN.replace('"size": jnp.abs(y).sum()', '"size": jax.lax.stop_gradient(jnp.abs(y)).sum()')
+    assert bug != OWN
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    pytester.makepyfile(test_own_port=OWN, test_with_a_bug=bug)
+    found = pytester.runpytest_subprocess(*OPTIONS, "-v", "--strict-markers", "-k", "own_port or same_losses")
+    found.assert_outcomes(passed=4, failed=1, deselected=3)
+    found.stdout.fnmatch_lines(
+        [
+            "*elsewhere?0.1? PASSED*",
+            "*elsewhere?10? PASSED*",
+            "*hint: zero in jax*",
+            "*-> fix jax: *",
+            "gradparity: 5 comparisons of 14 *, 1 differ*",
+        ]
+    )
+
+
 def test_ids_are_readable_where_the_fixture_is_used(run):
     table = "@pytest.mark.parametrize('x', [np.ones((3, 4)), {'w': np.ones(2, np.float32)}])\n"
     used = f"{table}def test_used(gradients_match, x):\n    pass\n"

@@ -13,6 +13,7 @@ import torch
 
 LESSONS = Path(__file__).parent.parent / "lessons"
 NAMES = sorted(path.stem for path in LESSONS.glob("[0-9]*.py"))
+EXAMPLES = ["port_a_transformer"]
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +29,7 @@ def test_there_are_eight():
     assert [name[:2] for name in NAMES] == [f"0{k}" for k in range(1, 9)]
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", NAMES + EXAMPLES)
 def test_the_notebook_has_the_files_cells_and_their_outputs(execute, name):
     cells = committed(execute, name).cells
     assert [c.source for c in cells] == [c.source for c in execute.jupytext.read(LESSONS / f"{name}.py").cells]
@@ -46,7 +47,9 @@ def test_each_says_how_to_run_asks_for_a_prediction_and_ends_in_an_exercise(exec
     assert cells[-1].outputs[0].text == "Not answered yet.\n"
 
 
-@pytest.mark.parametrize("name", [n if n[:2] == "02" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES])
+@pytest.mark.parametrize(
+    "name", [n if n[:2] == "02" else pytest.param(n, marks=pytest.mark.slow) for n in NAMES + EXAMPLES]
+)
 def test_a_run_gives_what_is_committed(name):
     run = subprocess.run([sys.executable, LESSONS / "execute.py", "--check", name], capture_output=True, text=True)
     assert run.returncode == 0, run.stdout + run.stderr
@@ -161,4 +164,4 @@ def test_every_question_has_two_answers_a_notebook_and_a_command():
         links = re.findall(r"\((\w+)\.ipynb\)", question)
         assert links
         assert set(links) <= set(NAMES)
-    assert set(re.findall(r"\((\w+)\.ipynb\)", text)) == set(NAMES)
+    assert set(re.findall(r"\((\w+)\.ipynb\)", text)) == {*NAMES, *EXAMPLES}
