@@ -52,7 +52,10 @@ def environment() -> str:
 
 
 def speed() -> str:
-    lines = [[f"`{row['command']}`", f"{row['seconds']:.1f}", str(row["target"])] for row in _load("speed")["speed"]]
+    lines = []
+    for row in _load("speed")["speed"]:
+        seconds = f"{row['seconds']:.1f}" if row["seconds"] >= 0.05 else f"{row['seconds']:.3f}"
+        lines.append([f"`{row['command']}`", seconds, str(row["target"])])
     return Table("", ["seconds, imports and compilation included", "measured", "target"], lines).markdown()
 
 

@@ -133,6 +133,15 @@ def test_the_plugin_loads_no_framework():
     assert found.stdout.splitlines()[-1] == "[]"
 
 
+def test_its_start_is_measured(capsys):
+    from comparisons.speed import plugin_start
+
+    row = plugin_start(runs=3)
+    assert row["target"] == 0.02
+    assert 0 < row["seconds"] < 10
+    assert "ms (target 20)" in capsys.readouterr().out
+
+
 def test_the_fixture_runs_two_functions(gradients_match_losses):
     assert gradients_match_losses.gradients.order == 1
 
