@@ -47,6 +47,7 @@ class Torch(nn.Module):
         self.conv3 = nn.Conv3d(4, 2, 2, bias=False)
         self.up1 = nn.ConvTranspose1d(4, 3, 4, stride=2, padding=1)
         self.up2 = nn.ConvTranspose2d(4, 3, 3, stride=2, padding=1, output_padding=1)
+        self.up3 = nn.ConvTranspose3d(4, 2, 2, stride=2)
         self.up_valid = nn.ConvTranspose2d(4, 3, 3, stride=2)
         self.embed = nn.Embedding(7, 6)
         self.layer_norm = nn.LayerNorm(6)
@@ -77,6 +78,7 @@ def torch_outputs(m, b):
         "conv3": m.conv3(first(b["volume"])),
         "up1": m.up1(first(b["line"])),
         "up2": m.up2(first(b["image"])),
+        "up3": m.up3(first(b["volume"])),
         "up_valid": m.up_valid(first(b["image"])),
         "embed": m.embed(b["words"]),
         "layer_norm": m.layer_norm(b["rows"]),
@@ -119,6 +121,7 @@ class Nnx(nnx.Module):
         self.conv3 = conv(4, 2, (2, 2, 2), padding="VALID", use_bias=False)
         self.up1 = up(4, 3, (4,), strides=2, padding=2)
         self.up2 = up(4, 3, (3, 3), strides=(2, 2), padding=((1, 2), (1, 2)), transpose_kernel=True)
+        self.up3 = up(4, 2, (2, 2, 2), strides=(2, 2, 2), padding="VALID")
         self.up_valid = up(4, 3, (3, 3), strides=(2, 2), padding="VALID")
         self.embed = nnx.Embed(7, 6, rngs=rngs)
         self.layer_norm = nnx.LayerNorm(6, epsilon=1e-5, rngs=rngs)
@@ -143,7 +146,7 @@ def nnx_outputs(m, b):
             name: getattr(m, name)(b["image"])
             for name in ("conv2", "same", "up2", "up_valid", "group_norm", "batch_norm", "frozen_norm")
         },
-        "conv3": m.conv3(b["volume"]),
+        **{name: getattr(m, name)(b["volume"]) for name in ("conv3", "up3")},
         "embed": m.embed(b["words"]),
         "attention": m.attention(b["tokens"] + m.position),
         "cross": m.cross(b["tokens"], b["other"], b["other"]),
@@ -171,6 +174,7 @@ class Linen(linen.Module):
             "conv3": linen.Conv(2, (2, 2, 2), padding="VALID", use_bias=False)(b["volume"]),
             "up1": up((4,), strides=(2,), padding=[(2, 2)])(line),
             "up2": up((3, 3), strides=(2, 2), padding=((1, 2), (1, 2)), transpose_kernel=True)(image),
+            "up3": linen.ConvTranspose(2, (2, 2, 2), strides=(2, 2, 2), padding="VALID")(b["volume"]),
             "up_valid": up((3, 3), strides=(2, 2), padding="VALID")(image),
             "embed": linen.Embed(7, 6)(b["words"]),
             "layer_norm": linen.LayerNorm(epsilon=1e-5)(rows),

@@ -5,12 +5,12 @@ import jax.numpy as jnp
 import pytest
 import torch
 from flax import nnx
-from kit_layers import BATCH, Linen, Nnx, Torch, flax_losses, nnx_outputs, torch_losses
+from kit_layers import BATCH, Linen, Nnx, Torch, attend, flax_losses, nnx_outputs, torch_losses
 from torch import nn
 
 from comparisons.layout import from_flax, to_flax
 from comparisons.port import PortError, port
-from comparisons.testing import assert_losses_match
+from comparisons.testing import GradientMismatch, assert_losses_match
 
 
 @pytest.mark.xdist_group("kit_port_nnx")
@@ -19,19 +19,19 @@ def test_every_layer_type_maps_to_nnx():
     with torch.no_grad():
         torch_module.gru.bias_hh_l0[8:] = 0  # nnx.GRUCell has no b_hn
     ported = port(torch_module, module)
-    assert len(ported.layout) == 20
+    assert len(ported.layout) == 21
     assert jnp.array_equal(module.frozen_norm.var.get_value(), torch_module.frozen_norm.running_var.numpy())
     found = assert_losses_match(
         torch_losses, lambda m, b: flax_losses(nnx_outputs(m, b)), ported, batch=BATCH, float32=False
     )
-    assert len(found.gradients.pairs) == 45
+    assert len(found.gradients.pairs) == 47
 
 
 @pytest.mark.xdist_group("kit_port_linen")
 def test_every_layer_type_maps_to_linen():
     module = Linen()
     ported = port(Torch(), module, BATCH)
-    assert len(ported.layout) == 20
+    assert len(ported.layout) == 21
     assert ported.variables["batch_stats"]["BatchNorm_1"]["mean"].any()
 
     def losses(variables, batch):
@@ -106,6 +106,16 @@ WRONG = {
         dict_of({"fc": nn.Linear(3, 3), "act": nn.GELU()}),
         dict_of({"fc": nnx.Linear(3, 3, rngs=R)}),
         None,
+    ),
+    "several axes": (
+        nn.LayerNorm((3, 4)),
+        nnx.LayerNorm(4, reduction_axes=(-2, -1), feature_axes=(-1,), epsilon=1e-5, rngs=R),
+        "normalizes 2 axes",
+    ),
+    "softmax beside own projections": (
+        nn.ModuleDict({"qkv": nn.Linear(8, 24), "proj": nn.Linear(8, 8)}),
+        nnx.MultiHeadAttention(2, 8, decode=False, rngs=R),
+        "softmax in float32",
     ),
     "extra": (
         dict_of({"fc": nn.Linear(3, 3)}),
@@ -189,7 +199,7 @@ class Split(nn.Module):
 
 @pytest.mark.parametrize("own", [Fused, Split])
 def test_attention_of_ones_own_maps_by_its_shapes(own):
-    flax_module = nnx.MultiHeadAttention(2, 8, decode=False, rngs=R)
+    flax_module = nnx.MultiHeadAttention(2, 8, attention_fn=attend, decode=False, rngs=R)
     ported = port(own(), flax_module)
     query = ported.params["qkv.weight"][:8] if own is Fused else ported.params["q.weight"]
     assert (to_flax(ported.params, ported.layout)["query.kernel"].reshape(8, 8) == query.T).all()
@@ -201,6 +211,106 @@ def test_torchs_attention_maps_to_one_joined_projection():
     flax_module = dict_of({"qkv": nnx.Linear(8, 24, rngs=R), "out": nnx.Linear(8, 8, rngs=R)})
     ported = port(nn.MultiheadAttention(8, 2, batch_first=True), flax_module)
     assert (to_flax(ported.params, ported.layout)["qkv.kernel"] == ported.params["in_proj_weight"].T).all()
+
+
+# (kernel, torch's stride, padding, output_padding, dilation; Flax's padding)
+UP = [
+    ((3,), 2, 1, 1, 1, ((1, 2),)),
+    ((4,), 1, 0, 0, 2, ((6, 6),)),
+    ((2,), 3, 0, 0, 1, "VALID"),
+    ((5,), 2, 2, 1, 1, "SAME"),
+    ((2,), 3, 0, 1, 1, "SAME"),
+    ((3, 4), 2, 1, 0, 1, ((1, 1), (2, 2))),
+    ((2, 3, 2), 2, 0, 0, 1, "VALID"),
+    ((3,), 2, 1, 0, 1, "SAME"),
+    ((3,), 2, 0, 0, 1, 1),
+]
+
+
+@pytest.mark.parametrize(("kernel", "stride", "padding", "extra", "dilation", "there"), UP)
+def test_a_transposed_convolution_is_accepted_where_its_outputs_agree_and_refused_where_not(
+    kernel, stride, padding, extra, dilation, there
+):
+    rank = len(kernel)
+    here = getattr(nn, f"ConvTranspose{rank}d")(2, 3, kernel, stride, padding, extra, dilation=dilation)
+    flax_module = nnx.ConvTranspose(
+        2, 3, kernel, strides=(stride,) * rank, padding=there, kernel_dilation=(dilation,) * rank, rngs=R
+    )
+    ported = port(here, flax_module, strict=False)
+    assert not ported.unmatched
+    assert not ported.refused
+    x = torch.rand(1, 2, *range(4, 4 + rank))
+    y = here(x).detach().movedim(1, -1).numpy()
+    z = flax_module(x.movedim(1, -1).numpy())
+    same = y.shape == z.shape and jnp.allclose(y, z, atol=1e-5)
+    assert same == (not ported.differing), ported
+
+
+def tied_losses(m, b):
+    return {"next": torch.tanh(m.embed(b["words"]) @ m.head.weight.T).sum()}
+
+
+WORDS = {"words": BATCH["words"] % 5}
+TIED = {
+    "copies": (
+        lambda: dict_of({"embed": nnx.Embed(5, 3, rngs=R), "head": nnx.Linear(3, 5, use_bias=False, rngs=R)}),
+        lambda m, b: {"next": jnp.tanh(m.head(m.embed(b["words"]))).sum()},
+    ),
+    "attend": (
+        lambda: dict_of({"embed": nnx.Embed(5, 3, rngs=R)}),
+        lambda m, b: {"next": jnp.tanh(m.embed.attend(m.embed(b["words"]))).sum()},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", TIED)
+def test_tied_weights_are_proved_by_their_gradient(case):
+    make, losses = TIED[case]
+    assert_losses_match(tied_losses, losses, port(TiedTorch(), make()), batch=WORDS, float32=False)
+
+
+def test_weights_that_only_flax_ties_are_refused_by_name():
+    torch_module = nn.ModuleDict({"a": nn.Linear(3, 3, bias=False), "b": nn.Linear(3, 3, bias=False)})
+    shared = nnx.Linear(3, 3, use_bias=False, rngs=R)
+    with pytest.raises(PortError, match=r"Flax ties \['b.kernel'\] to another parameter; torch keeps them apart"):
+        port(torch_module, dict_of({"a": shared, "b": shared}))
+
+
+TOKENS = {"tokens": BATCH["tokens"]}
+
+
+def own_attention(m, b):
+    """The thirds of a fused projection, or three of one's own, are query, key and value; heads split each."""
+    x = b["tokens"]
+    parts = m.qkv(x).chunk(3, -1) if hasattr(m, "qkv") else (m.q(x), m.k(x), m.v(x))
+    q, k, v = (y.unflatten(-1, (2, 4)).transpose(1, 2) for y in parts)
+    y = ((q @ k.mT / 2).softmax(-1) @ v).transpose(1, 2).flatten(2)
+    return {"all": torch.tanh(m.proj(y) if hasattr(m, "proj") else m.o(y)).sum()}
+
+
+def interleaved(m, b):
+    """Each head's query, key and value side by side, as GPT-NeoX has them."""
+    q, k, v = m.qkv(b["tokens"]).unflatten(-1, (2, 3, 4)).transpose(1, 2).unbind(3)
+    y = ((q @ k.mT / 2).softmax(-1) @ v).transpose(1, 2).flatten(2)
+    return {"all": torch.tanh(m.proj(y)).sum()}
+
+
+def flax_attention(m, b):
+    return {"all": jnp.tanh(m(b["tokens"])).sum()}
+
+
+@pytest.mark.parametrize("own", [Fused, Split])
+def test_attention_of_ones_own_is_proved_by_its_gradient(own):
+    ported = port(own(), nnx.MultiHeadAttention(2, 8, attention_fn=attend, decode=False, rngs=R))
+    assert "read as query, key and value, in this order" in ported.notes[0]
+    assert_losses_match(own_attention, flax_attention, ported, batch=TOKENS, float32=False)
+
+
+def test_an_interleaved_projection_is_found_and_the_guess_is_named():
+    ported = port(Fused(), nnx.MultiHeadAttention(2, 8, attention_fn=attend, decode=False, rngs=R))
+    with pytest.raises(GradientMismatch, match=r"port could not tell from types:\n  qkv is read as") as error:
+        assert_losses_match(interleaved, flax_attention, ported, batch=TOKENS, float32=False)
+    assert "the two compute different functions" in str(error.value)
 
 
 @pytest.mark.parametrize(

@@ -53,6 +53,9 @@ class Spot(NamedTuple):
     module: Any
     shapes: dict[str, tuple[int, ...]]
 
+    def leaf(self, name: str) -> str:
+        return _join(self.path, name) if name else self.path
+
     def __str__(self) -> str:
         type_ = "parameter" if self.kind == "parameter" else type(self.module).__name__
         return f"{self.path or 'the module'!s} ({type_}{', '.join(f' {n} {list(s)}' for n, s in self.shapes.items())})"

@@ -1,6 +1,6 @@
 """Two functions differ: in their values or only in their derivatives, by rounding or not, and which side is wrong."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from comparisons.difference import Difference
 from comparisons.layout import Arrays
@@ -16,9 +16,15 @@ CUT = {
 
 
 def first(
-    found: Difference, values: tuple[Value, ...], tolerance: float, params: Arrays, grads: Mapping, sides: Mapping
+    found: Difference,
+    values: tuple[Value, ...],
+    tolerance: float,
+    params: Arrays,
+    grads: Mapping,
+    sides: Mapping,
+    notes: Sequence[str] = (),
 ) -> GradientMismatch:
-    """`grads[side]` maps losses to that side's gradients."""
+    """`grads[side]` maps losses to that side's gradients; `notes` are what `port` could not tell."""
     wrong = [value for value in values if value.relative_error > tolerance]
     explained = rounding(found, wrong, params, sides)
     excused = {(pair.loss, pair.parameter) for pair, _ in explained.pairs}
@@ -29,7 +35,9 @@ def first(
         head = f"loss values differ in {len(wrong)} of {len(values)}: "
         same = len(explained.values) == len(wrong)
         head += "by rounding" if same else "the two compute different functions, before any gradient"
-    after = "\n".join(filter(None, (str(explained), _said(slopes))))
+    unsure = [f"  {note}" for note in notes] if wrong and len(explained.values) < len(wrong) else []
+    untold = "\n".join(["port could not tell from types:", *unsure]) if unsure else ""
+    after = "\n".join(filter(None, (str(explained), _said(slopes), untold)))
     return GradientMismatch(found, "\n".join([head, *map(str, wrong)]), after, values, slopes)
 
 

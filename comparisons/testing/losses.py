@@ -54,7 +54,8 @@ def assert_losses_match(
     found = difference(actual, expected, tolerance, NAMES)
     losses = values(jax_values, torch_values, params, expected)
     if found.unequal or any(value.relative_error > tolerance for value in losses):
-        raise blame.first(found, losses, tolerance, params, {"jax": actual, "torch": expected}, both)
+        notes = getattr(torch_params, "notes", ())
+        raise blame.first(found, losses, tolerance, params, {"jax": actual, "torch": expected}, both, notes)
     products = []
     for seed in DIRECTIONS if order == 2 else ():
         along = _direction(params, seed)
