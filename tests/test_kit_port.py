@@ -308,7 +308,7 @@ def test_attention_of_ones_own_is_proved_by_its_gradient(own):
 
 def test_an_interleaved_projection_is_found_and_the_guess_is_named():
     ported = port(Fused(), nnx.MultiHeadAttention(2, 8, attention_fn=attend, decode=False, rngs=R))
-    with pytest.raises(GradientMismatch, match=r"port could not tell from types:\n  qkv is read as") as error:
+    with pytest.raises(GradientMismatch, match=r"what `port` noted:\n  qkv is read as") as error:
         assert_losses_match(interleaved, flax_attention, ported, batch=TOKENS, float32=False)
     assert "the two compute different functions" in str(error.value)
 

@@ -24,7 +24,7 @@ def first(
     sides: Mapping,
     notes: Sequence[str] = (),
 ) -> GradientMismatch:
-    """`grads[side]` maps losses to that side's gradients; `notes` are what `port` could not tell."""
+    """`grads[side]` maps losses to that side's gradients; `notes` are what `port` left open."""
     wrong = [value for value in values if value.relative_error > tolerance]
     explained = rounding(found, wrong, params, sides)
     excused = {(pair.loss, pair.parameter) for pair, _ in explained.pairs}
@@ -36,7 +36,7 @@ def first(
         same = len(explained.values) == len(wrong)
         head += "by rounding" if same else "the two compute different functions, before any gradient"
     unsure = [f"  {note}" for note in notes] if wrong and len(explained.values) < len(wrong) else []
-    untold = "\n".join(["port could not tell from types:", *unsure]) if unsure else ""
+    untold = "\n".join(["what `port` noted:", *unsure]) if unsure else ""
     after = "\n".join(filter(None, (str(explained), _said(slopes), untold)))
     return GradientMismatch(found, "\n".join([head, *map(str, wrong)]), after, values, slopes)
 
