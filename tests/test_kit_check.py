@@ -122,6 +122,7 @@ def test_a_difference_exits_1_and_is_explained(check):
         (("kit_torch.py:losses", "kit_jax.py:losses", "--json", "."), "is a directory"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "none.npz"), "No such file or directory"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "one.npy"), "one array without a name"),
+        (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "kit_import.py"), "it holds objects, or no arrays"),
         (("kit_torch.py:losses", "kit_odd.py:losses"), "`layout` must map layer names to rows of comparisons.layout"),
         (("kit_odd.py:losses", "kit_jax.py:losses"), "params() gives a list; it must give {name: array}"),
     ],

@@ -60,6 +60,11 @@ def test_a_parameter_without_a_rule_is_an_error():
         to_flax({"a.weight": np.ones((1, 2)), "b.weight": np.ones(2)}, {"a": layout.linear(2, 1, bias=False)})
 
 
+def test_a_layer_without_its_parameters_is_an_error_that_lists_what_there_is():
+    with pytest.raises(ValueError, match="layer 'l' of the layout needs 'weight'; it has nothing of its own among w"):
+        to_flax({"w": np.ones((1, 2))}, {"l": layout.linear(2, 1)})
+
+
 def test_tied_weights_sum_the_gradients_of_their_copies():
     """PyTorch differentiates one shared weight; JAX two copies of it."""
     import jax

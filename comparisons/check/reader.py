@@ -100,4 +100,6 @@ def _file(path: Path) -> dict[str, np.ndarray]:
             return dict(held)
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error).partition("\n")[0]
-        raise BadUsage(f"--params {str(path)!r} is not an .npz of named arrays: {reason}") from None
+        reason = "it holds objects, or no arrays at all" if "pickle" in reason else reason
+        remedy = "write it by np.savez(FILE, **arrays)"
+        raise BadUsage(f"--params {str(path)!r} is not an .npz of named arrays: {reason}; {remedy}") from None

@@ -119,7 +119,8 @@ def _by_layer(arrays: Arrays, layout: Layout, direction: str) -> Arrays:
         try:
             found = getattr(layer, direction)({leaf: arrays[key] for leaf, key in own.items()})
         except KeyError as error:
-            raise BadInput(f"layer {here!r} of the layout needs {error.args[0]!r}; it has {sorted(own)}") from None
+            held = sorted(own) or f"nothing of its own among {', '.join(sorted(arrays)[:8])}"
+            raise BadInput(f"layer {here!r} of the layout needs {error.args[0]!r}; it has {held}") from None
         mapped |= {f"{out}.{leaf}".strip("."): array for leaf, array in found.items()}
     if unclaimed:
         raise BadInput(f"`layout` has no layer for {sorted(unclaimed)}: add a row for it, such as `linear(...)`")
