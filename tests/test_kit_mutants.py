@@ -44,7 +44,7 @@ def _agrees(shape, seed, weights, loss):
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.xdist_group("kit_pairs")
-@settings(max_examples=26, **QUIET)
+@settings(max_examples=22, **QUIET)
 @DRAWN
 def test_a_correct_pair_passes(shape, seed, weights, loss):
     _agrees(shape, seed, weights, loss)

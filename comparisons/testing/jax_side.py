@@ -48,8 +48,9 @@ def _each(run: Callable) -> Callable:
     """A gradient of its own for each loss: a singular derivative in one is not multiplied by another's zero."""
 
     def gradients(params):
-        found = run(params)
-        return found, {name: jax.grad(lambda p: run(p)[name])(params) for name in found}
+        names = jax.eval_shape(run, params)
+        both = {name: jax.value_and_grad(lambda p: run(p)[name])(params) for name in names}
+        return {name: value for name, (value, _) in both.items()}, {name: grad for name, (_, grad) in both.items()}
 
     return gradients
 
