@@ -1,18 +1,24 @@
 """Second order: what one strategy implies of another, and what is not defined in which mode."""
 
+from importlib import import_module
+
 from comparisons.rows import Row, Table, Unit
 
 __all__ = ["tables", "units"]
 
+# Each has `units`, `table`, and KINDS: the rows that are its own. `implied` is imported without the frameworks.
+SECTIONS = ("limits", "derivatives", "confusion", "flags")
+
 
 def units() -> list[Unit]:
-    """Every limit of both sides, a unit each."""
-    from comparisons.higher_order import limits  # `implied` is imported without the frameworks
-
-    return limits.units()
+    """Every section's units, in order."""
+    return [unit for section in SECTIONS for unit in _section(section).units()]
 
 
 def tables(rows: list[Row]) -> list[Table]:
-    from comparisons.higher_order import limits
+    own = [(_section(s), [row for row in rows if row["kind"] in _section(s).KINDS]) for s in SECTIONS if rows]
+    return [module.table(found) for module, found in own if found]
 
-    return [limits.table(rows)] if rows else []
+
+def _section(name: str):
+    return import_module(f"comparisons.higher_order.{name}")

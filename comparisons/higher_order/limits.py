@@ -11,6 +11,7 @@ import torch_impl.higher_order.limits
 from comparisons.frameworks import jax_scope
 from comparisons.rows import Row, Table, Unit, failed
 
+KINDS = ("limit",)
 MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
 SIDES = {"torch": torch_impl.higher_order.limits, "jax": jax_impl.higher_order.limits}
 

@@ -42,12 +42,16 @@ def forward(function: Function) -> Function:
 def recorded(function: Function) -> Function:
     """The derivative by `create_graph`: one graph for all levels, in which a fresh leaf marks each.
 
-    `view_as` makes the leaf out of an outer level's value without cutting it off, as `detach` would.
+    `view_as` makes the leaf out of an outer level's value without cutting it off, as `detach` would. A result without
+    a graph is a constant.
     """
 
     def derivative(x: Tensor) -> Tensor:
         x = x.view_as(x) if x.requires_grad else x.detach().requires_grad_()
-        return autograd.grad(function(x), x, create_graph=True, materialize_grads=True)[0]
+        y = function(x)
+        if not y.requires_grad:
+            return torch.zeros_like(x)
+        return autograd.grad(y, x, create_graph=True, materialize_grads=True)[0]
 
     return derivative
 
