@@ -7,7 +7,7 @@ from comparisons.rows import Row, Table, Unit
 __all__ = ["tables", "units"]
 
 # Each has `units`, `table`, and KINDS: the rows that are its own. `implied` is imported without the frameworks.
-SECTIONS = ("limits", "derivatives", "confusion", "flags")
+SECTIONS = ("limits", "derivatives", "confusion", "flags", "applications", "weights")
 
 
 def units() -> list[Unit]:

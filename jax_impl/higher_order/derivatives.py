@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jax_impl.higher_order.tree import floating, scalar
+
 Function = Callable[[Array], Array]
 
 
@@ -17,11 +19,10 @@ def nth_derivative(function: Function, x: Array, order: int) -> Array:
     """
     if order < 1:
         raise ValueError(f"`order` must be at least 1 (got {order}): order 0 is the function itself")
-    if not jnp.issubdtype(x.dtype, jnp.floating):
-        raise TypeError(f"`x` must be floating point (got {x.dtype}): cast it")
-    y = jax.eval_shape(function, x)
-    if y.ndim:
-        raise ValueError(f"`function` must give a scalar (got shape {list(y.shape)}): take a mean or a sum")
+    if x.ndim:
+        raise ValueError(f"`x` must be a scalar (got shape {list(x.shape)}): take one entry at a time")
+    floating("x", x)
+    floating("function(x)", scalar("function", jax.eval_shape(function, x)))
     for _ in range(order):
         function = jax.grad(function)
     return function(x)

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_impl.higher_order.network import mlp
+from jax_impl.higher_order.tree import at_least, floating, scalar
 from jax_impl.models.losses import Batch, Params
 
 
@@ -24,16 +25,17 @@ def maml(
     The descent is a `scan` over gradients, so the outer gradient goes back through it: a Hessian product a step.
     `stop_gradient` makes the inner gradients constants, and what is left is first-order MAML.
     """
-    if steps < 0:
-        raise ValueError(f"`steps` must be at least 0 (got {steps}): it is the number of inner gradient steps")
+    at_least(0, steps=steps)
+    for name, p in params.items():
+        floating(f"params[{name!r}]", p)
 
     def descend(p: Params, _):
-        gradient = jax.grad(loss)(p, support)
+        gradient = jax.grad(lambda p: scalar("loss", loss(p, support)))(p)
         gradient = gradient if second_order else jax.lax.stop_gradient(gradient)
         return jax.tree.map(lambda p, g: p - rate * g, p, gradient), None
 
     params, _ = jax.lax.scan(descend, params, length=steps)
-    return loss(params, query)
+    return scalar("loss", loss(params, query))
 
 
 def sine_loss(params: Params, task: Batch) -> Array:

@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_impl.higher_order.network import mlp
+from jax_impl.higher_order.tree import floating
 from jax_impl.models.losses import Batch, Params
 
 
@@ -15,14 +16,18 @@ def plain_norm(x: Array) -> Array:
     return jnp.linalg.norm(x, axis=-1)
 
 
-def safe_norm(x: Array) -> Array:
-    """Euclidean norms of the rows, with gradient 0 at a row of zeros by construction, at every order.
+def safe_root(squares: Array) -> Array:
+    """Square roots, with gradient 0 at 0 by construction, at every order.
 
     The inner `where` keeps the square root away from 0, the outer one chooses the value.
     """
-    squares = jnp.square(x).sum(-1)
     zero = squares == 0
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, squares)))
+
+
+def safe_norm(x: Array) -> Array:
+    """Euclidean norms of the rows, with gradient 0 at a row of zeros, at every order."""
+    return safe_root(jnp.square(x).sum(-1))
 
 
 def gradient_penalty(
@@ -32,8 +37,16 @@ def gradient_penalty(
 
     Each output depends on its own point alone, so one gradient of the sum gives every point's gradient.
     """
-    slopes = jax.grad(lambda x: critic(x).sum())(points)
+    floating("points", points)
+    slopes = jax.grad(lambda x: _each(critic(x), points).sum())(points)
     return jnp.square(norm(slopes) - 1).mean()
+
+
+def _each(scores: Array, points: Array) -> Array:
+    if scores.shape != points.shape[:1]:
+        given = f"(got shape {list(scores.shape)} for {len(points)} points)"
+        raise ValueError(f"`critic` must give a number for each point {given}: leave the sum to the penalty")
+    return scores
 
 
 def critic_losses(params: Params, batch: Batch, norm: Callable[[Array], Array] = safe_norm) -> dict[str, Array]:

@@ -9,6 +9,7 @@ import optax
 from jax import Array
 
 from jax_impl.higher_order.network import mlp
+from jax_impl.higher_order.tree import at_least, checked, floating
 from jax_impl.models.losses import Batch, Params
 
 
@@ -26,6 +27,9 @@ def field(params: Params, points: Array) -> Field:
 
     `points` is (n, 2): x and t. The function is written for one point; `vmap` makes it serve all of them.
     """
+    floating("points", points)
+    if points.shape[1:] != (2,):
+        raise ValueError(f"`points` must be (n, 2), x and t (got shape {list(points.shape)})")
 
     def u(x: Array, t: Array) -> Array:
         return mlp(params, jnp.stack([x, t])[None])[0]
@@ -58,10 +62,12 @@ def train(
     losses: Callable[[Params, Batch], dict[str, Array]], params: Params, batch: Batch, steps: int, rate: float
 ) -> tuple[Params, Array]:
     """Adam on the sum of the losses, its rate falling to 0 along a cosine; each loss at each step is (steps, K)."""
+    at_least(1, steps=steps)
+    scalars = checked(lambda p: losses(p, batch), params)
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
 
     def total(p: Params):
-        values = jnp.stack(list(losses(p, batch).values()))
+        values = jnp.stack(list(scalars(p).values()))
         return values.sum(), values
 
     def step(state, _):

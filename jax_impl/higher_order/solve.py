@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jax_impl.higher_order.tree import checked, inner
+from jax_impl.higher_order.tree import at_least, floating, inner, scalar
 from jax_impl.models.losses import Params
 
 Loss = Callable[[Params], Array]
@@ -22,8 +22,16 @@ def inverse_hvp(
     `tolerance` of the vector; ValueError where the matrix is not positive definite or `steps` do not suffice. Not for
     use inside `jit`: whether it converged is known only when it has run.
     """
-    scalar = checked(lambda p: {"loss": loss(p)}, params)
-    _, hvp = jax.linearize(jax.grad(lambda p: scalar(p)["loss"]), params)
+    at_least(0, damping=damping)
+    at_least(1, steps=steps)
+    if not tolerance > 0:
+        raise ValueError(f"`tolerance` must be above 0 (got {tolerance:g}): conjugate gradients end below it")
+    for name, p in params.items():
+        floating(f"params[{name!r}]", p)
+        if name not in vector or vector[name].shape != p.shape:
+            given = f"shape {list(vector[name].shape)}" if name in vector else "nothing"
+            raise ValueError(f"`vector` must have shape {list(p.shape)} for {name!r}, as `params` has (got {given})")
+    _, hvp = jax.linearize(jax.grad(lambda p: scalar("loss", loss(p))), params)
     b, unravel = ravel_pytree(vector)
 
     @jax.jit
@@ -58,6 +66,7 @@ def inverse_hvp(
 
 def newton(loss: Loss, params: Params, steps: int) -> Params:
     """`steps` of Newton's method, each a gradient and one `inverse_hvp`: the minimum of a convex loss."""
+    at_least(0, steps=steps)
     for _ in range(steps):
         step = inverse_hvp(loss, params, jax.grad(loss)(params))
         params = jax.tree.map(jnp.subtract, params, step)
@@ -70,8 +79,10 @@ def influence(objective: Loss, each: Callable[[Params], Array], test: Loss, para
     grad test . H^-1 grad each[i] / n: one solve for the test loss, then one forward-mode pass gives all n (n,).
     `params` minimises `objective`; `each(params)` (n,) are the examples' losses.
     """
-    solved = inverse_hvp(objective, params, jax.grad(test)(params))
+    solved = inverse_hvp(objective, params, jax.grad(lambda p: scalar("test", test(p)))(params))
     _, slopes = jax.jvp(each, (params,), (solved,))
+    if slopes.ndim != 1:
+        raise ValueError(f"`each` must give a loss for each example, in one row (got shape {list(slopes.shape)})")
     return slopes / len(slopes)
 
 
@@ -83,5 +94,8 @@ def implicit_gradient(
     m is the mixed derivative of `objective(params, strength)`. The descent that found `params` is not differentiated:
     only where it ended matters, so no residual of it is kept.
     """
-    solved = inverse_hvp(lambda p: objective(p, strength), params, jax.grad(test)(params))
+    floating("strength", strength)
+    if strength.ndim:
+        raise ValueError(f"`strength` must be a scalar (got shape {list(strength.shape)})")
+    solved = inverse_hvp(lambda p: objective(p, strength), params, jax.grad(lambda p: scalar("test", test(p)))(params))
     return -jax.grad(lambda s: inner(jax.grad(objective)(params, s), solved))(strength)

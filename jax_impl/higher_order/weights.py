@@ -6,6 +6,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from jax_impl.higher_order.penalty import safe_root
+from jax_impl.higher_order.tree import checked, floating
 from jax_impl.models.losses import Losses, Params
 
 
@@ -17,13 +19,13 @@ def grad_norm(
     Imbalance: sum over losses of | |grad (weight loss)| - mean norm x rate^1.5 |, norms over the `shared` parameters,
     rate the loss over its `initial` value relative to the others'. `weights` are scalars.
     """
-    leaves = {name: params[name] for name in shared}
+    leaves, scalars = _leaves(params, shared), _scalars(losses, params, weights, initial)
 
     def norms(w: dict[str, Array]) -> dict[str, Array]:
-        values, pullback = jax.vjp(lambda shared: {n: w[n] * v for n, v in losses(params | shared).items()}, leaves)
+        values, pullback = jax.vjp(lambda shared: {n: w[n] * v for n, v in scalars(params | shared).items()}, leaves)
         return {name: _norm(*pullback(_one_hot(values, name))) for name in values}
 
-    return jax.grad(lambda w: _imbalance(norms(w), losses(params), initial))(weights)
+    return jax.grad(lambda w: _imbalance(norms(w), scalars(params), initial))(weights)
 
 
 def grad_norm_detached(
@@ -33,14 +35,44 @@ def grad_norm_detached(
 
     |grad (weight loss)| = weight |grad loss|, and the norm of the bare loss is a constant to the weights.
     """
-    leaves = {name: params[name] for name in shared}
-    values, pullback = jax.vjp(lambda shared: losses(params | shared), leaves)
+    leaves, scalars = _leaves(params, shared), _scalars(losses, params, weights, initial)
+    values, pullback = jax.vjp(lambda shared: scalars(params | shared), leaves)
     norms = {name: _norm(*pullback(_one_hot(values, name))) for name in values}
     return jax.grad(lambda w: _imbalance({n: w[n] * norm for n, norm in norms.items()}, values, initial))(weights)
 
 
+def _scalars(losses: Losses, params: Params, weights: dict[str, Array], initial) -> Losses:
+    scalars = checked(losses, params)
+    names = jax.eval_shape(scalars, params)
+    _checked("initial", initial, names)
+    _checked("weights", weights, names)
+    for name in names:
+        floating(f"weights[{name!r}]", weights[name])
+    return scalars
+
+
+def _checked(argument: str, given, names: Iterable[str]) -> None:
+    """A positive scalar for each loss; inside `jit` a sign is not known."""
+    for name in names:
+        if name not in given:
+            raise ValueError(f"`{argument}` has nothing for loss {name!r} (it has {', '.join(given)})")
+        value = given[name]
+        if not isinstance(value, jax.core.Tracer) and not value > 0:
+            raise ValueError(f"`{argument}[{name!r}]` must be positive (got {float(value):g})")
+
+
+def _leaves(params: Params, shared: Iterable[str]) -> Params:
+    """The parameters whose gradients are balanced."""
+    chosen = list(shared)
+    missing = [name for name in chosen if name not in params]
+    if missing or not chosen:
+        given = f"{missing[0]!r}, which is not in `params`" if missing else "none"
+        raise ValueError(f"`shared` must name some of the parameters (got {given})")
+    return {name: params[name] for name in chosen}
+
+
 def _norm(gradient: Params) -> Array:
-    return jnp.sqrt(sum(jnp.square(g).sum() for g in gradient.values()))
+    return safe_root(sum(jnp.square(g).sum() for g in gradient.values()))
 
 
 def _one_hot(values: dict[str, Array], chosen: str) -> dict[str, Array]:
@@ -48,6 +80,7 @@ def _one_hot(values: dict[str, Array], chosen: str) -> dict[str, Array]:
 
 
 def _imbalance(norms: dict[str, Array], values: dict[str, Array], initial: dict[str, Array]) -> Array:
+    _checked("losses", values, norms)
     rates = jnp.stack([values[name] / initial[name] for name in norms])
     found = jnp.stack(list(norms.values()))
     target = found.mean() * (rates / rates.mean()) ** 1.5

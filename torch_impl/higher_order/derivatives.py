@@ -5,6 +5,8 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, autograd
 
+from torch_impl.higher_order.tree import floating, scalar
+
 Function = Callable[[Tensor], Tensor]
 
 
@@ -16,12 +18,12 @@ def nth_derivative(function: Function, x: Tensor, order: int) -> Tensor:
     """
     if order < 1:
         raise ValueError(f"`order` must be at least 1 (got {order}): order 0 is the function itself")
-    if not x.is_floating_point():
-        raise TypeError(f"`x` must be floating point (got {x.dtype}): cast it")
+    if x.ndim:
+        raise ValueError(f"`x` must be a scalar (got shape {list(x.shape)}): take one entry at a time")
+    floating("x", x)
     x = x.detach().requires_grad_()
-    y = function(x)
-    if y.ndim:
-        raise ValueError(f"`function` must give a scalar (got shape {list(y.shape)}): take a mean or a sum")
+    y = scalar("function", function(x))
+    floating("function(x)", y)
     for _ in range(order):
         if not y.requires_grad:
             return torch.zeros_like(x)

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, autograd
 
 from torch_impl.higher_order.network import mlp
+from torch_impl.higher_order.tree import floating
 from torch_impl.models.losses import Batch, Params
 
 
@@ -14,14 +15,18 @@ def plain_norm(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x, dim=-1)
 
 
-def safe_norm(x: Tensor) -> Tensor:
-    """Euclidean norms of the rows, with gradient 0 at a row of zeros by construction, at every order.
+def safe_root(squares: Tensor) -> Tensor:
+    """Square roots, with gradient 0 at 0 by construction, at every order.
 
     The inner `where` keeps the square root away from 0, the outer one chooses the value.
     """
-    squares = x.square().sum(-1)
     zero = squares == 0
     return torch.where(zero, 0.0, torch.where(zero, 1.0, squares).sqrt())
+
+
+def safe_norm(x: Tensor) -> Tensor:
+    """Euclidean norms of the rows, with gradient 0 at a row of zeros, at every order."""
+    return safe_root(x.square().sum(-1))
 
 
 def gradient_penalty(
@@ -31,9 +36,17 @@ def gradient_penalty(
 
     Each output depends on its own point alone, so one backward of the sum gives every point's gradient.
     """
+    floating("points", points)
     points = points.detach().requires_grad_()
-    (slopes,) = autograd.grad(critic(points).sum(), points, create_graph=True)
+    (slopes,) = autograd.grad(_each(critic(points), points).sum(), points, create_graph=True)
     return (norm(slopes) - 1).square().mean()
+
+
+def _each(scores: Tensor, points: Tensor) -> Tensor:
+    if scores.shape != points.shape[:1]:
+        given = f"(got shape {list(scores.shape)} for {len(points)} points)"
+        raise ValueError(f"`critic` must give a number for each point {given}: leave the sum to the penalty")
+    return scores
 
 
 def critic_losses(params: Params, batch: Batch, norm: Callable[[Tensor], Tensor] = safe_norm) -> dict[str, Tensor]:

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, autograd
 
 from torch_impl.higher_order.network import mlp
+from torch_impl.higher_order.tree import at_least, checked, floating
 from torch_impl.models.losses import Batch, Params
 
 
@@ -24,6 +25,9 @@ def field(params: Params, points: Tensor) -> Field:
 
     `points` is (n, 2): x and t. Each output depends on its own point, so a backward of the sum serves all points.
     """
+    floating("points", points)
+    if points.shape[1:] != (2,):
+        raise ValueError(f"`points` must be (n, 2), x and t (got shape {list(points.shape)})")
     points = points.detach().requires_grad_()
     u = mlp(params, points)
     u_x, u_t = autograd.grad(u.sum(), points, create_graph=True)[0].unbind(1)
@@ -54,13 +58,15 @@ def train(
     losses: Callable[[Params, Batch], dict[str, Tensor]], params: Params, batch: Batch, steps: int, rate: float
 ) -> tuple[Params, Tensor]:
     """Adam on the sum of the losses, its rate falling to 0 along a cosine; each loss at each step is (steps, K)."""
+    at_least(1, steps=steps)
+    scalars = checked(lambda p: losses(p, batch), params)
     params = {name: p.detach().clone().requires_grad_() for name, p in params.items()}
     optimiser = torch.optim.Adam(params.values(), lr=rate)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     trajectory = []
     for _ in range(steps):
         optimiser.zero_grad()
-        values = torch.stack(list(losses(params, batch).values()))
+        values = torch.stack(list(scalars(params).values()))
         values.sum().backward()
         optimiser.step()
         schedule.step()

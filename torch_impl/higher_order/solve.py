@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, autograd
 
 from torch_impl.first_order.tree import grad
-from torch_impl.higher_order.tree import checked, inner, ravel
+from torch_impl.higher_order.tree import at_least, floating, inner, ravel, scalar
 from torch_impl.models.losses import Params
 
 Loss = Callable[[Params], Tensor]
@@ -20,7 +20,18 @@ def inverse_hvp(
     `create_graph` records the gradient once, `retain_graph` pulls through it at each step. Ends when the residual is
     below `tolerance` of the vector; ValueError where the matrix is not positive definite or `steps` do not suffice.
     """
-    value = checked(lambda p: {"loss": loss(p)}, params)(params)["loss"]
+    at_least(0, damping=damping)
+    at_least(1, steps=steps)
+    if not tolerance > 0:
+        raise ValueError(f"`tolerance` must be above 0 (got {tolerance:g}): conjugate gradients end below it")
+    for name, p in params.items():
+        floating(f"params[{name!r}]", p)
+        if name not in vector or vector[name].shape != p.shape:
+            given = f"shape {list(vector[name].shape)}" if name in vector else "nothing"
+            raise ValueError(f"`vector` must have shape {list(p.shape)} for {name!r}, as `params` has (got {given})")
+    value = scalar("loss", loss(params))
+    if not value.requires_grad:
+        raise ValueError("`loss` has no graph to `params`: they must require grad, and the loss depend on them")
     gradient = grad(value, params, create_graph=True, materialize_grads=True)
 
     def product(v: Tensor) -> Tensor:
@@ -56,6 +67,7 @@ def inverse_hvp(
 
 def newton(loss: Loss, params: Params, steps: int) -> Params:
     """`steps` of Newton's method, each a gradient and one `inverse_hvp`: the minimum of a convex loss."""
+    at_least(0, steps=steps)
     for _ in range(steps):
         params = {name: p.detach().requires_grad_() for name, p in params.items()}
         step = inverse_hvp(loss, params, grad(loss(params), params, materialize_grads=True))
@@ -69,8 +81,10 @@ def influence(objective: Loss, each: Callable[[Params], Tensor], test: Loss, par
     grad test . H^-1 grad each[i] / n: one solve for the test loss, then one forward-mode pass gives all n (n,).
     `params` minimises `objective`; `each(params)` (n,) are the examples' losses.
     """
-    solved = inverse_hvp(objective, params, grad(test(params), params, materialize_grads=True))
+    solved = inverse_hvp(objective, params, grad(scalar("test", test(params)), params, materialize_grads=True))
     _, slopes = torch.func.jvp(each, (params,), (solved,))
+    if slopes.ndim != 1:
+        raise ValueError(f"`each` must give a loss for each example, in one row (got shape {list(slopes.shape)})")
     return slopes / len(slopes)
 
 
@@ -82,7 +96,11 @@ def implicit_gradient(
     m is the mixed derivative of `objective(params, strength)`. The descent that found `params` is not differentiated:
     only where it ended matters, so no graph of it is kept.
     """
-    solved = inverse_hvp(lambda p: objective(p, strength), params, grad(test(params), params, materialize_grads=True))
+    floating("strength", strength)
+    if strength.ndim:
+        raise ValueError(f"`strength` must be a scalar (got shape {list(strength.shape)})")
+    slope = grad(scalar("test", test(params)), params, materialize_grads=True)
+    solved = inverse_hvp(lambda p: objective(p, strength), params, slope)
     strength = strength.detach().requires_grad_()
     gradient = grad(objective(params, strength), params, create_graph=True, materialize_grads=True)
     return -autograd.grad(inner(gradient, solved), strength)[0]

@@ -30,11 +30,30 @@ def ravel(params: Params) -> tuple[Tensor, Callable[[Tensor], Params]]:
     return torch.cat([p.reshape(-1) for p in params.values()]), unravel
 
 
+def floating(argument: str, array: Tensor) -> None:
+    """TypeError with the argument's name where it cannot be differentiated."""
+    if not array.is_floating_point():
+        raise TypeError(f"`{argument}` must be floating point (got {array.dtype}): cast it")
+
+
+def scalar(argument: str, value: Tensor) -> Tensor:
+    """`value`, which is what the function of this name gives: ValueError where it is not a scalar."""
+    if value.ndim:
+        raise ValueError(f"`{argument}` must give a scalar (got shape {list(value.shape)}): take a mean or a sum")
+    return value
+
+
+def at_least(least: int, **given: float) -> None:
+    """ValueError with the argument's name where a number is below what it must be at least."""
+    for argument, number in given.items():
+        if not number >= least:
+            raise ValueError(f"`{argument}` must be at least {least} (got {number})")
+
+
 def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Any:
     """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
     for name, p in params.items():
-        if not p.is_floating_point():
-            raise TypeError(f"`params[{name!r}]` must be floating point (got {p.dtype}): cast it, or leave it out")
+        floating(f"params[{name!r}]", p)
 
     def scalars(p: Params) -> dict[str, Tensor]:
         values = losses(p)

@@ -5,6 +5,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, autograd
 
+from torch_impl.higher_order.penalty import safe_root
+from torch_impl.higher_order.tree import checked, floating
 from torch_impl.models.losses import Losses, Params
 
 
@@ -16,9 +18,12 @@ def grad_norm(
     Imbalance: sum over losses of | |grad (weight loss)| - mean norm x rate^1.5 |, norms over the `shared` parameters,
     rate the loss over its `initial` value relative to the others'. `weights` are scalar leaves that require grad.
     """
-    values = losses(params)
-    leaves = [params[name] for name in shared]
-    norms = [_norm(autograd.grad(weights[name] * value, leaves, create_graph=True)) for name, value in values.items()]
+    leaves = list(_leaves(params, shared).values())
+    values = _values(losses, params, weights, initial)
+    norms = [
+        _norm(autograd.grad(weights[name] * value, leaves, create_graph=True, materialize_grads=True))
+        for name, value in values.items()
+    ]
     return _derivative(values, torch.stack(norms), weights, initial)
 
 
@@ -29,21 +34,53 @@ def grad_norm_detached(
 
     |grad (weight loss)| = weight |grad loss|, and the norm of the bare loss is a constant to the weights.
     """
-    values = losses(params)
-    leaves = [params[name] for name in shared]
+    leaves = list(_leaves(params, shared).values())
+    values = _values(losses, params, weights, initial)
     last = list(values)[-1]
     norms = [
-        weights[name] * _norm(autograd.grad(value, leaves, retain_graph=name != last)) for name, value in values.items()
+        weights[name] * _norm(autograd.grad(value, leaves, retain_graph=name != last, materialize_grads=True))
+        for name, value in values.items()
     ]
     return _derivative(values, torch.stack(norms), weights, initial)
 
 
+def _values(losses: Losses, params: Params, weights: dict[str, Tensor], initial) -> dict[str, Tensor]:
+    values = checked(losses, params)(params)
+    _checked("losses", values, values)
+    _checked("initial", initial, values)
+    _checked("weights", weights, values)
+    for name in values:
+        floating(f"weights[{name!r}]", weights[name])
+    return values
+
+
+def _checked(argument: str, given, names: Iterable[str]) -> None:
+    """A positive scalar for each loss."""
+    for name in names:
+        if name not in given:
+            raise ValueError(f"`{argument}` has nothing for loss {name!r} (it has {', '.join(given)})")
+        value = given[name]
+        if not value > 0:
+            raise ValueError(f"`{argument}[{name!r}]` must be positive (got {float(value):g})")
+
+
+def _leaves(params: Params, shared: Iterable[str]) -> Params:
+    """The parameters whose gradients are balanced."""
+    chosen = list(shared)
+    missing = [name for name in chosen if name not in params]
+    if missing or not chosen:
+        given = f"{missing[0]!r}, which is not in `params`" if missing else "none"
+        raise ValueError(f"`shared` must name some of the parameters (got {given})")
+    return {name: params[name] for name in chosen}
+
+
 def _norm(gradient: Iterable[Tensor]) -> Tensor:
-    return torch.stack([g.square().sum() for g in gradient]).sum().sqrt()
+    return safe_root(torch.stack([g.square().sum() for g in gradient]).sum())
 
 
 def _derivative(values, norms: Tensor, weights: dict[str, Tensor], initial) -> dict[str, Tensor]:
     rates = torch.stack([(value / initial[name]).detach() for name, value in values.items()])
     target = norms.mean().detach() * (rates / rates.mean()) ** 1.5
-    found = autograd.grad((norms - target).abs().sum(), [weights[name] for name in values])
+    given = [weights[name] for name in values]
+    found = autograd.grad((norms - target).abs().sum(), given, materialize_grads=True)
     return dict(zip(values, found, strict=True))
