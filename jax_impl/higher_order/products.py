@@ -11,7 +11,7 @@ import jax
 
 from jax_impl.first_order import directional, per_loss_functional
 from jax_impl.first_order.tree import add
-from jax_impl.higher_order.tree import checked, inner
+from jax_impl.higher_order.tree import checked, inner, scalar
 from jax_impl.models.losses import Losses, Params
 
 
@@ -61,6 +61,7 @@ def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[s
     _, pullback = jax.vjp(losses.trunk, params)
     products = {}
     for name, head in losses.heads.items():
-        _, (direct, dz) = jax.jvp(jax.grad(head, (0, 1)), (params, z), (direction, tangent))
+        value = lambda p, z: scalar(f"losses.heads[{name!r}]", head(p, z))  # noqa: E731
+        _, (direct, dz) = jax.jvp(jax.grad(value, (0, 1)), (params, z), (direction, tangent))
         products[name] = add(direct, *pullback(dz))
     return products

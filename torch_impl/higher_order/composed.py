@@ -18,12 +18,17 @@ def layer_norm(x: Tensor, shape, weight: Tensor | None = None, bias: Tensor | No
     return y if bias is None else y + bias
 
 
+REDUCTIONS = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
+
+
 def mse_loss(x: Tensor, target: Tensor, size_average=None, reduce=None, reduction: str = "mean", weight=None) -> Tensor:
     """The fused backward's forward-mode rule divides in place what may be an immutable zero (pytorch#123996)."""
-    if (size_average, reduce, weight) != (None, None, None):
-        raise NotImplementedError("`mse_loss` is spelled out for `reduction` alone: leave the other options at None")
-    square = (x - target).square()
-    return {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}[reduction](square)
+    for argument, given in {"size_average": size_average, "reduce": reduce, "weight": weight}.items():
+        if given is not None:
+            raise ValueError(f"`{argument}` of `mse_loss` is not spelled out: leave it at None, or write the loss out")
+    if reduction not in REDUCTIONS:
+        raise ValueError(f"`reduction` must be one of {', '.join(REDUCTIONS)} (got {reduction!r})")
+    return REDUCTIONS[reduction]((x - target).square())
 
 
 class composed(TorchFunctionMode):

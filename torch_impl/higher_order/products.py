@@ -12,7 +12,7 @@ import torch
 from torch_impl.first_order import directional, per_loss_functional
 from torch_impl.first_order.tree import Gradient, add, grad
 from torch_impl.higher_order.composed import composed
-from torch_impl.higher_order.tree import checked, inner
+from torch_impl.higher_order.tree import checked, inner, scalar
 from torch_impl.models.losses import Losses, Params
 
 
@@ -67,6 +67,7 @@ def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[s
         _, pullback = torch.func.vjp(losses.trunk, params)
         products = {}
         for name, head in losses.heads.items():
-            _, (direct, dz) = torch.func.jvp(torch.func.grad(head, (0, 1)), (params, z), (direction, tangent))
+            value = lambda p, z: scalar(f"losses.heads[{name!r}]", head(p, z))  # noqa: E731
+            _, (direct, dz) = torch.func.jvp(torch.func.grad(value, (0, 1)), (params, z), (direction, tangent))
             products[name] = add(direct, *pullback(dz))
     return products

@@ -61,7 +61,7 @@ def _checked(argument: str, given, names: Iterable[str]) -> None:
             raise ValueError(f"`{argument}` has nothing for loss {name!r} (it has {', '.join(given)})")
         value = given[name]
         if not value > 0:
-            raise ValueError(f"`{argument}[{name!r}]` must be positive (got {float(value):g})")
+            raise ValueError(f"`{argument}[{name!r}]` must be positive (got {value:g})")
 
 
 def _leaves(params: Params, shared: Iterable[str]) -> Params:
