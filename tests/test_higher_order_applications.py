@@ -14,7 +14,6 @@ import jax_impl.higher_order as in_jax
 import torch_impl.first_order
 import torch_impl.higher_order as in_torch
 from comparisons.frameworks import jax_scope
-from comparisons.problems import images
 from comparisons.testing import assert_gradients_match
 
 RNG = np.random.default_rng(0)
@@ -95,37 +94,6 @@ def test_a_zero_gradient_is_safe_only_in_the_safe_form():
             given = arrays(in_jax, CRITIC), getattr(in_jax, norm)
             found = jax.grad(lambda p, given=given: in_jax.critic_losses(p, *given)["penalty"])(arrays(in_jax, params))
             assert bool(jnp.isfinite(found["w1"]).all()) is finite
-
-
-def solved(module, convert):
-    batch = arrays(module, {name: value for name, value in images(60).items() if name != "odd"})
-
-    def objective(p, strength):
-        return module.cross_entropies(p, batch).mean() + strength * sum((v**2).sum() for v in p.values())
-
-    def test(p):
-        return module.cross_entropies(p, batch)[:5].sum()
-
-    def minimum(strength):
-        return module.newton(lambda p: objective(p, strength), start, 6)
-
-    start, strength = arrays(module, {"w": np.zeros((64, 10)), "b": np.zeros(10)}), convert(1e-2)
-    params = minimum(strength)
-    moved = [test(minimum(convert(1e-2 + t))).item() for t in (1e-6, -1e-6)]
-    implicit = module.implicit_gradient(objective, test, params, strength)
-    influence = module.influence(
-        lambda p: objective(p, strength), lambda p: module.cross_entropies(p, batch), test, params
-    )
-    return np.asarray(influence.detach() if module is in_torch else influence), float(implicit), moved
-
-
-def test_influence_and_implicit_gradient():
-    ours, implicit, moved = solved(in_torch, partial(torch.tensor, dtype=torch.float64))
-    with jax_scope("float64", "cpu"):
-        theirs, other, _ = solved(in_jax, jnp.asarray)
-    np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-10 * abs(theirs).max())
-    assert implicit == pytest.approx(other, rel=1e-10)
-    assert (moved[0] - moved[1]) / 2e-6 == pytest.approx(implicit, rel=1e-5)
 
 
 def test_grad_norm_and_its_detached_form_give_one_gradient():

@@ -1,6 +1,7 @@
 """Gradients inside losses, descents and solves: what each is judged by, and how far off it is."""
 
 from functools import partial
+from math import isinf
 
 from comparisons.higher_order import meta, penalty, physics, solve
 from comparisons.higher_order.judge import cell
@@ -25,7 +26,7 @@ def table(rows: list[Row]) -> Table:
         allowed = max(row["allowed"] for row in found if row)
         alone = found[2] or found[3]
         texts = [_text(alone), ""] if alone else [_text(found[0]), _text(found[1])]
-        lines.append([case, check, *texts, f"{allowed:.0e}"])
+        lines.append([case, check, *texts, "" if isinf(allowed) else f"{allowed:.0e}"])
     return Table("gradients inside losses, and solves", ["case", "check", "error, torch", "jax", "allowed"], lines)
 
 

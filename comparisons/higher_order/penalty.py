@@ -41,6 +41,14 @@ def start() -> dict[str, np.ndarray]:
     return network(64, 32, 32, 1, seed=1)
 
 
+def _penalty(norm):
+    """The penalty alone."""
+    return lambda *given: {"penalty": losses(*given, norm)["penalty"]}
+
+
+PENALTIES = {(name, side): _penalty(norm[side]) for name, norm in NORMS.items() for side in SIDES}
+
+
 def rows() -> list[Row]:
     """Torch against JAX, torch against finite differences, a linear critic against its exact gradient, zeros."""
     found, batch = [], digits()
@@ -97,19 +105,13 @@ def zero_rows() -> list[Row]:
     one["mix"] = np.concatenate([np.zeros((1, 1)), one["mix"][1:]])
     flat = start() | {"w2": 0 * start()["w2"]}
     found = []
-    penalties = {(name, side): _penalty(norm[side]) for name, norm in NORMS.items() for side in SIDES}
     for case, params, batch in (("flat at one point", start(), one), ("flat everywhere", flat, digits())):
         expected = cache(lambda p=params, b=batch: gradients("torch", losses, p, b)["penalty"])
         for side in SIDES:
             for name in NORMS:
-                taken = partial(gradients, side, penalties[name, side], params, batch)
+                taken = partial(gradients, side, PENALTIES[name, side], params, batch)
                 found.append(_zero(case, side, name, lambda t=taken: t()["penalty"], expected))
     return found
-
-
-def _penalty(norm):
-    """The penalty alone."""
-    return lambda *given: {"penalty": losses(*given, norm)["penalty"]}
 
 
 def _zero(case: str, side: str, norm: str, take, expected) -> Row:
