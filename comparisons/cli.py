@@ -106,7 +106,7 @@ def memory(
 
 @app.command("higher_order")
 def higher_order_(json: Json = None) -> None:
-    """Which second derivatives are not defined in which mode, and the form that works."""
+    """What is not defined in which mode; nested derivatives, gradients inside losses, and solves."""
     usage.writable("--json", json)
     usage.frameworks()
 

@@ -1,4 +1,4 @@
-"""Second order: what one strategy implies of another, and what is not defined in which mode."""
+"""Second order and beyond: what is not defined in which mode, nested derivatives, flags, and what is made of them."""
 
 from importlib import import_module
 

@@ -4,7 +4,6 @@ The first is Siskind and Pearlmutter's (2005); `shift` is that of Manzyuk and ot
 of a function that a derivative has made. A system that cannot tell two levels apart gives another number.
 """
 
-import re
 from collections.abc import Callable
 from functools import partial
 from itertools import product
@@ -16,8 +15,9 @@ from torch import Tensor, autograd
 
 from comparisons.difference import TOLERANCE
 from comparisons.frameworks import jax_scope
+from comparisons.higher_order.escapes import escapes
 from comparisons.higher_order.judge import SIDES, judged
-from comparisons.rows import Row, Table, Unit, failed
+from comparisons.rows import Row, Table, Unit
 
 KINDS = ("confusion", "escape")
 Derivative = Callable[[Callable], Callable]
@@ -52,12 +52,6 @@ TRAPS = {
     "the inner variable unused": Trap(lambda D, E, c: D(lambda x: x + x * E(lambda y: x * x)(x)), 1),
     "the inner function constant": Trap(lambda D, E, c: D(lambda x: x + x * E(lambda y: c(5.0))(x)), 1),
 }
-
-ESCAPES: dict[str, dict[str, str | float]] = {  # PyTorch reads what it has left behind as a constant
-    "a function as the result": {"torch": "RuntimeError", "jax": "TypeError"},
-    "a value 2 kept from inside, times x": {"torch": 2.0, "jax": "UnexpectedTracerError"},
-}
-ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
 
 def one_leaf(function: Callable[[Tensor], Tensor]) -> Callable[[Tensor], Tensor]:
@@ -111,40 +105,6 @@ def rows(side: str) -> list[Row]:
 def _error(row: Row, side: str, trap: str, way: str) -> float:
     row["value"] = value(side, trap, way)
     return abs(row["value"] - row["exact"])
-
-
-def escapes(side: str) -> list[Row]:
-    """What leaves its level: a function as a result, and a value kept in a list. It differs where not as predicted."""
-    reverse = SIDES[side].reverse
-    constant = partial(torch.tensor, dtype=torch.float64) if side == "torch" else jax.numpy.asarray
-    kept: list = []
-
-    def keep(u):
-        kept.append(u)
-        return u * u
-
-    def later() -> float:
-        reverse(keep)(constant(2.0))
-        return reverse(lambda x: x * kept[-1])(constant(3.0)).item()
-
-    cases: dict[str, Callable] = {
-        "a function as the result": lambda: reverse(lambda u: lambda x: x + u)(constant(3.0)),
-        "a value 2 kept from inside, times x": later,
-    }
-    found = []
-    for case, call in cases.items():
-        row: Row = {"id": f"higher_order/confusion/{side}/{case}", "kind": "escape", "framework": side, "case": case}
-        predicted = ESCAPES[case][side]
-        with jax_scope("float64", "cpu"):
-            try:
-                row |= {"status": "ok", "value": call()}
-            except Exception as error:  # a refusal is the result
-                row = failed(row, error) | {"status": "unsupported", "refusal": type(error).__name__}
-        row["reason"] = ADDRESS.sub("", row.get("reason", ""))
-        if predicted not in (row.get("value"), row.get("refusal")):
-            row |= {"status": "differs", "reason": f"predicted {predicted}, found {row['reason'] or row['value']}"}
-        found.append(row)
-    return found
 
 
 def table(rows: list[Row]) -> Table:
