@@ -86,7 +86,7 @@ def test_a_detached_level_is_caught(monkeypatch):
 
 
 def test_a_kept_value_that_is_not_what_was_predicted_is_caught(monkeypatch):
-    monkeypatch.setitem(escapes.ESCAPES, "a value 2 kept from inside, times x", {"torch": 3.0, "jax": "nothing"})
+    monkeypatch.setitem(escapes.ESCAPES, "a kept 2, times x", {"torch": 3.0, "jax": "nothing"})
     assert [row["status"] for row in escapes.escapes("torch")] == ["unsupported", "differs"]
     assert [row["status"] for row in escapes.escapes("jax")] == ["unsupported", "differs"]
 

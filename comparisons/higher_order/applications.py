@@ -27,8 +27,8 @@ def table(rows: list[Row]) -> Table:
         alone = found[2] or found[3]
         texts = [_text(alone), ""] if alone else [_text(found[0]), _text(found[1])]
         lines.append([case, check, *texts, "" if isinf(allowed) else f"{allowed:.0e}"])
-    return Table("gradients inside losses, and solves", ["case", "check", "error, torch", "jax", "allowed"], lines)
+    return Table("gradients inside losses, and solves", ["case", "check", "torch/both", "jax", "allowed"], lines)
 
 
 def _text(row: Row | None) -> str:
-    return "NaN" if row and row["status"] == "unsupported" else cell(row)
+    return "NaN" if row and row["status"] == "unsupported" else cell(row, 1)

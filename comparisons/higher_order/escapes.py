@@ -13,7 +13,7 @@ from comparisons.rows import Row, failed
 
 ESCAPES: dict[str, dict[str, str | float]] = {  # PyTorch reads what it has left behind as a constant
     "a function as the result": {"torch": "RuntimeError", "jax": "TypeError"},
-    "a value 2 kept from inside, times x": {"torch": 2.0, "jax": "UnexpectedTracerError"},
+    "a kept 2, times x": {"torch": 2.0, "jax": "UnexpectedTracerError"},
 }
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 
@@ -34,7 +34,7 @@ def escapes(side: str) -> list[Row]:
 
     cases: dict[str, Callable] = {
         "a function as the result": lambda: reverse(lambda u: lambda x: x + u)(constant(3.0)),
-        "a value 2 kept from inside, times x": later,
+        "a kept 2, times x": later,
     }
     found = []
     for case, call in cases.items():

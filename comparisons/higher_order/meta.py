@@ -15,7 +15,7 @@ from comparisons.rows import Row
 
 POINTS, RATE = 5, 0.01
 STEPS = (1, 5)
-CASE = "MAML on sines"
+CASE = "MAML"
 FINITE_DIFFERENCES = 1e-9  # what central differences at two steps of 1e-3 can tell in float64
 
 

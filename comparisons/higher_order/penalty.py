@@ -12,17 +12,17 @@ from comparisons.problems import images
 from comparisons.rows import Row
 
 BATCH = 64
-CASE = "WGAN-GP critic"
+CASE = "critic"
 FINITE_DIFFERENCES = 1e-9  # what central differences at two steps of 1e-3 can tell in float64
 NORMS: dict[str, dict[str, Any]] = {
     "plain_norm": {side: module.plain_norm for side, module in SIDES.items()},
-    "square root of squares": {
+    "sqrt of squares": {
         "torch": lambda x: x.square().sum(-1).sqrt(),
         "jax": lambda x: jax.numpy.sqrt(jax.numpy.square(x).sum(-1)),
     },
     "safe_norm": {side: module.safe_norm for side, module in SIDES.items()},
 }
-NANS = {("jax", "plain_norm"), ("jax", "square root of squares"), ("torch", "square root of squares")}
+NANS = {("jax", "plain_norm"), ("jax", "sqrt of squares"), ("torch", "sqrt of squares")}
 
 
 def losses(module, params, batch, norm=None) -> dict:

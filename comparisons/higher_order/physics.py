@@ -99,16 +99,16 @@ def rows(equation: str, steps: int = STEPS) -> list[Row]:
     for side, run in trained.items():
         row = _row(equation, "error against the solution", side, steps)
         found.append(judged(row, lambda: _from_solution(equation, run().values), STATED))
-    row = _row(equation, "each step: share of the allowance", "both", steps)
+    row = _row(equation, "each step: of the allowance", "both", steps)
     found.append(judged(row, partial(_steps, row, equation, steps, *trained.values()), 1.0))
-    row = _row(equation, "parameters at the end: share of the allowance", "both", steps)
+    row = _row(equation, "end parameters: of the allowance", "both", steps)
     found.append(judged(row, partial(_end, row, equation, steps, *trained.values()), 1.0))
     return found
 
 
 def _row(equation: str, check: str, side: str, steps: int) -> Row:
     row: Row = {"id": f"higher_order/physics/{equation}/{check}/{side}", "kind": "physics", "check": check}
-    return row | {"case": f"{equation} equation, trained", "framework": side, "order": 2, "steps": steps}
+    return row | {"case": f"{equation} equation", "framework": side, "order": 2, "steps": steps}
 
 
 def _from_solution(equation: str, values: np.ndarray) -> float:

@@ -18,7 +18,7 @@ from comparisons.higher_order.judge import SIDES, jax_arrays, judged, relative, 
 from comparisons.higher_order.softmax import EXAMPLES, STRENGTH, Fit, batches, expected, fit, test_loss
 from comparisons.rows import Row
 
-CASE = "softmax regression on the digits"
+CASE = "digits"
 REMOVED = 5
 REFITTED = 1e-6  # what differences of minima refitted a thousandth apart can tell
 
@@ -70,7 +70,7 @@ def rows() -> list[Row]:
     row = _row(f"influence: {REMOVED} examples left out", "numpy")
     refitted.append(judged(row, partial(_left_out, exact["influence"], found), np.inf))
     for name, change in (("influence", _reweighted), ("implicit_gradient", _restrengthened)):
-        row = _row(f"{name}: the minimum fitted again", "numpy")
+        row = _row(f"{name}: refitted", "numpy")
         refitted.append(judged(row, partial(change, exact[name], found), REFITTED))
     judged_rows = []
     for side in SIDES:
