@@ -111,6 +111,17 @@ def test_an_order_that_is_not_the_one_claimed_is_caught(monkeypatch, claimed):
 
 
 @pytest.mark.xdist_group("maml")
+def test_first_order_where_second_is_claimed_is_caught_in_jax_too(monkeypatch):
+    right = jax_impl.higher_order.maml
+    monkeypatch.setattr(jax_impl.higher_order, "maml", lambda *given, second_order=True: right(*given, False))
+    monkeypatch.setattr(meta, "STEPS", (1,))
+    judge.compiled.cache_clear()
+    found = differing(meta.rows())
+    judge.compiled.cache_clear()
+    assert found == {("second order: torch against JAX", "both")}
+
+
+@pytest.mark.xdist_group("maml")
 def test_a_step_too_few_is_caught(monkeypatch):
     right = TORCH.maml
 
