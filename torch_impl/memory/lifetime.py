@@ -6,9 +6,7 @@ import warnings
 import torch
 from torch import autograd
 
-from torch_impl.first_order import accumulated, per_loss_retained
 from torch_impl.memory.held import held
-from torch_impl.memory.peak import peak
 from torch_impl.models.losses import Batch, Losses, Params
 
 
@@ -72,6 +70,28 @@ def failed_second_backward() -> dict[str, int]:
     return {"a + b": added(True), "b + a": added(False)}
 
 
+def last_reference(losses: Losses, params: Params, batch: Batch) -> dict[str, int]:
+    """A graph lives as long as the last loss that reaches it: hold one of K, and its head and the trunk stay."""
+    with held(params, batch) as ledger:
+        values = losses(params)
+    figures = {"forward": ledger.bytes}
+    last = values.popitem()
+    values.clear()
+    figures["one loss"] = ledger.bytes
+    del last
+    return figures | {"dropped": ledger.bytes}
+
+
+def donation(n: int = 1024) -> dict[str, int]:
+    """A release lets go and deletes nothing: a saved tensor that you hold yourself outlives the backward."""
+    x = torch.zeros(n, requires_grad=True)
+    with held(x) as ledger:
+        y = torch.tanh(x)
+    figures = {"forward": ledger.bytes}
+    autograd.grad(y.sum(), x)
+    return figures | {"released": ledger.bytes, "still yours": y.untyped_storage().nbytes()}
+
+
 def per_tanh(depth: int = 4, n: int = 1024) -> dict[str, int]:
     """A tanh keeps one array, its output: the derivative is made from it."""
     x = torch.zeros(n, requires_grad=True)
@@ -80,41 +100,6 @@ def per_tanh(depth: int = 4, n: int = 1024) -> dict[str, int]:
         for _ in range(depth):
             y = torch.tanh(y)
     return {"array": 4 * n, "held": ledger.bytes}
-
-
-def accumulation(losses: Losses, params: Params) -> dict[str, int]:
-    """`.grad` adds up in place: one gradient is alive at a time beside the sum, where K results are K gradients."""
-    figures = {}
-    for strategy in (accumulated, per_loss_retained):
-        _clear(params)
-        figures[strategy.__name__] = peak(lambda: strategy(losses, params))
-    _clear(params)
-    return figures | {"one gradient": sum(p.nbytes for p in params.values())}
-
-
-def zero_grad_policy(losses: Losses, params: Params) -> dict[str, int]:
-    """`zero_grad(set_to_none=False)` keeps a whole gradient alive: the peak of a sum rises to that of K backwards.
-
-    Peaks of a step, `.grad` included whenever it is there: `none` begins without it, `zeros` with zeros in it.
-    """
-
-    def sequential() -> None:
-        values = losses(params)
-        for name, value in values.items():
-            value.backward(retain_graph=name != list(values)[-1])
-
-    def summed() -> None:
-        sum(losses(params).values()).backward()
-
-    figures, size = {}, sum(p.nbytes for p in params.values())
-    for step in (sequential, summed):
-        _clear(params)
-        figures[f"none, {step.__name__}"] = peak(step)
-        for p in params.values():
-            p.grad = torch.zeros_like(p)
-        figures[f"zeros, {step.__name__}"] = peak(step) + size
-    _clear(params)
-    return figures
 
 
 def reference_cycle(steps: int = 3, n: int = 1024) -> dict[str, int]:
@@ -139,8 +124,3 @@ def reference_cycle(steps: int = 3, n: int = 1024) -> dict[str, int]:
         gc.collect()
         figures[name] = ledger.bytes
     return figures
-
-
-def _clear(params: Params) -> None:
-    for p in params.values():
-        p.grad = None
