@@ -8,7 +8,7 @@ __all__ = ["tables", "units"]
 
 
 def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
-    """The ledger of the grid's cells, and the closed forms' sweep."""
-    from comparisons.memory import ledger, sweep  # the tables are read without the frameworks
+    """The ledger of the grid's cells, the closed forms' sweep, and the stated behaviours."""
+    from comparisons.memory import behaviours, ledger, sweep  # the tables are read without the frameworks
 
-    return [*ledger.units(grid, size, device), *sweep.units(device)]
+    return [*ledger.units(grid, size, device), *sweep.units(device), *behaviours.units(device)]

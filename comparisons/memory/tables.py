@@ -1,14 +1,20 @@
-"""The ledger as tables: bytes by phase, and how many predictions hold."""
+"""The ledger as tables: bytes by phase, how many predictions hold, and the stated behaviours with what was seen."""
+
+from textwrap import wrap
 
 from comparisons.rows import Row, Table
 
 PHASES = ("forward", "last", "dropped")
+WIDE = 100
 
 
 def tables(rows: list[Row]) -> list[Table]:
-    """One ledger a problem, and one line a framework for what was predicted."""
+    """One ledger a problem, one line a framework for what was predicted, and the behaviours."""
+    behaviours = [row for row in rows if row["kind"] == "behaviour"]
+    rows = [row for row in rows if row["kind"] != "behaviour"]
     problems = list(dict.fromkeys(row["problem"] for row in rows if row.get("strategy")))
-    return [*(_ledger(name, rows) for name in problems), _predictions(rows)] if rows else []
+    found = [*(_ledger(name, rows) for name in problems), _predictions(rows)] if rows else []
+    return [*found, _behaviours(behaviours)] if behaviours else found
 
 
 def _ledger(problem: str, rows: list[Row]) -> Table:
@@ -48,3 +54,16 @@ def _predictions(rows: list[Row]) -> Table:
         lines.append([side, str(len(judged)), str(held)])
     title = "predictions in closed form, by a second instrument, or zero once dropped: how many hold, to the byte"
     return Table(title, ["side", "predicted", "equal"], lines)
+
+
+def _behaviours(rows: list[Row]) -> Table:
+    lines = []
+    for row in rows:
+        holds = {"ok": "yes", "unsupported": "-"}.get(row["status"], row["status"].upper())
+        said = row.get("says") or f"{row['behaviour']}: {row['reason']}"
+        first, *rest = wrap(said, WIDE)
+        seen = "; ".join(f"{name} {value:,}" for name, value in row.get("figures", {}).items())
+        reason = [row["reason"]] if row["status"] == "differs" else []
+        below = [*rest, *wrap(seen, WIDE, initial_indent="  ", subsequent_indent="  "), *reason]
+        lines += [[first, row["framework"], holds], *([text, "", ""] for text in below)]
+    return Table("stated behaviours, and what was seen: bytes, or a count", ["behaviour", "side", "holds"], lines)

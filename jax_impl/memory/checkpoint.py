@@ -15,7 +15,7 @@ Forward = Callable[[Array, list[Array]], Array]
 
 
 def plain(x: Array, weights: list[Array]) -> Array:
-    """A product, a sine, an exponential and a tanh a layer: four arrays are kept, the last serves the next product."""
+    """A product, a sine, an exponential and a tanh a layer: four arrays are kept, the last for the next product too."""
     for w in weights:
         x = jnp.tanh(jnp.exp(jnp.sin(x @ w)))
     return x

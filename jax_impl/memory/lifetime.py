@@ -28,7 +28,7 @@ def retaining(losses: Losses, params: Params, batch: Batch) -> dict[str, int]:
 
 
 def left_behind(losses: Losses, params: Params, batch: Batch) -> dict[str, int]:
-    """The last pull frees nothing either: what each head keeps goes with that head's pullback, the trunk's with its own.
+    """The last pull frees nothing either: each head's residuals go with its own pullback, the trunk's with the trunk's.
 
     `private` is what the pullbacks of all heads but the last keep.
     """
@@ -54,7 +54,7 @@ def left_behind(losses: Losses, params: Params, batch: Batch) -> dict[str, int]:
 
 
 def path_only(n: int = 1024) -> dict[str, int]:
-    """A pull answers for every argument of `jax.vjp`, and frees none: to keep only the path to `a`, ask for `a` alone."""
+    """A pull frees no path: `jax.vjp` of `a` alone keeps the path to `a`, of both the paths to both, pulled or not."""
 
     def loss(a, b):
         return jnp.exp(a).sum() + jnp.exp(b).sum()
@@ -151,7 +151,7 @@ def per_tanh(depth: int = 4, n: int = 1024) -> dict[str, int]:
 
 
 def per_dense_tanh(depth: int = 4, batch: int = 16, width: int = 16) -> dict[str, int]:
-    """A jitted gradient of dense tanh layers needs less scratch than PyTorch holds only where its outputs can be scratch.
+    """A jitted gradient of dense tanh layers needs less scratch than PyTorch holds only where its outputs lend theirs.
 
     That is where a weight is as large as an activation, `width >= batch`: XLA keeps activations in the gradients'
     own buffers until these are written. Elsewhere it plans one array a layer and one more.

@@ -8,13 +8,14 @@ from torch import Tensor, autograd
 from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 from torch_impl.cost import flops
+from torch_impl.memory.held import held
 from torch_impl.memory.peak import allocated, peak
 
 Forward = Callable[[Tensor, list[Tensor]], Tensor]
 
 
 def plain(x: Tensor, weights: list[Tensor]) -> Tensor:
-    """A product, a sine, an exponential and a tanh a layer: three arrays are saved, the last serves the next product."""
+    """A product, a sine, an exponential and a tanh a layer: three arrays are saved, one of them the next product's."""
     for w in weights:
         x = torch.tanh(torch.exp(torch.sin(x @ w)))
     return x
@@ -39,7 +40,8 @@ def selective(x: Tensor, weights: list[Tensor]) -> Tensor:
 def trade(forward: Forward, x: Tensor, weights: list[Tensor]) -> dict[str, int]:
     """Bytes held after the forward, the peak of forward and backward, and their products' FLOPs.
 
-    Held is what the allocator says, the scalar loss taken off: a policy's cache passes no saved-tensor hook.
+    `held` is what the allocator says, the scalar loss taken off; `by hooks` is what a ledger of saved tensors sees: a
+    policy's cache passes no hook.
     """
 
     def loss() -> Tensor:
@@ -49,8 +51,11 @@ def trade(forward: Forward, x: Tensor, weights: list[Tensor]) -> dict[str, int]:
         return autograd.grad(loss(), weights)
 
     device = str(x.device)
+    with held(weights, x) as ledger:
+        value = loss()
     return {
-        "held": allocated(loss, device) - x.element_size(),
+        "held": allocated(loss, device) - value.nbytes,
+        "by hooks": ledger.bytes,
         "peak": peak(step, device),
         "flops": flops(step),
     }

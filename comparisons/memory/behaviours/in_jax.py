@@ -12,6 +12,7 @@ from jax_impl import first_order
 from jax_impl.memory import accumulation as adding
 from jax_impl.memory import checkpoint, growth, lifetime
 from jax_impl.memory import compiled as compiling
+from jax_impl.models.many_heads import losses as many_heads_losses
 
 ARRAY = 4 * SMALL.batch * SMALL.width
 HEAD = 4 * SMALL.batch
@@ -76,10 +77,10 @@ def as_losses_grow(device: str) -> Seen:
     figures = {"array": x.nbytes} | {f"batched, {name}": value for name, value in batched.items()}
     figures |= {f"chunked, {name}": value for name, value in chunked.items()}
     expected = {name: 4 * x.nbytes + 4 * int(name[-1]) * SMALL.width for name in figures if "held" in name}
-    rise = {name: found["beyond, K = 8"] - found["beyond, K = 4"] for name, found in (("b", batched), ("c", chunked))}
+    rise, flat = (found["beyond, K = 8"] - found["beyond, K = 4"] for found in (batched, chunked))
     relations = {
-        "batched, four more losses cost two arrays each and more": rise["b"] > 8 * x.nbytes,
-        "chunked, they cost less than one array in all": rise["c"] < x.nbytes,
+        "batched, four more losses cost two arrays each and more": rise > 8 * x.nbytes,
+        "chunked, they cost less than one array in all": flat < x.nbytes,
     }
     return Seen(growth.as_losses_grow, figures, expected, relations)
 
@@ -98,12 +99,12 @@ def segmented(device: str) -> Seen:
 def in_one_jit(device: str) -> Seen:
     figures = checkpoint.in_one_jit(checkpoint.tanh_layers, *_layers())
     richer = checkpoint.in_one_jit(checkpoint.plain, *_layers())
-    more = {name: found["flops, checkpointed"] - found["flops, plain"] for name, found in (("t", figures), ("r", richer))}
+    more, still = (found["flops, checkpointed"] - found["flops, plain"] for found in (figures, richer))
     expected = {"barriers": LAYERS // 2, "left": 0, "flops asked for": (4 * LAYERS - 1) * PRODUCT}
     relations = {
-        "the FLOPs do not rise by one product of the four": more["t"] < PRODUCT,
+        "the FLOPs do not rise by one product of the four": more < PRODUCT,
         "the scratch does not fall": figures["temp, checkpointed"] >= figures["temp, plain"],
-        "in layers of a sine, an exponential and a tanh, two of the four": 2 * PRODUCT <= more["r"] < 3 * PRODUCT,
+        "in layers of a sine, an exponential and a tanh, two of the four": 2 * PRODUCT <= still < 3 * PRODUCT,
     }
     return Seen(
         checkpoint.in_one_jit,
@@ -153,13 +154,17 @@ def accumulates(device: str) -> Seen:
 
 
 def accumulation(device: str) -> Seen:
-    figures = adding.accumulation(_light, *_light_arguments())
-    one = figures["one gradient"] + 3 * POINTER
-    return Seen(adding.accumulation, figures, {"accumulated": one, "per_loss_retained": 3 * one})
+    _, params, batch = _small(device)
+    one = sides.nbytes(params)
+    outputs = one + len(params) * POINTER
+    figures = adding.accumulation(many_heads_losses, params, batch)
+    expected = {"accumulated": outputs, "per_loss_retained": SMALL.losses * outputs, "one gradient": one}
+    return Seen(adding.accumulation, figures, expected)
 
 
 def zero_grad_policy(device: str) -> Seen:
-    figures = adding.zero_grad_policy(_light, *_light_arguments())
+    _, params, batch = _small(device)
+    figures = adding.zero_grad_policy(many_heads_losses, params, batch)
     relations = {"donating gives some of it back": figures["donated"] < figures["zeros"]}
     expected = {"zeros": figures["none"] + figures["one gradient"]}
     return Seen(adding.zero_grad_policy, figures, expected, relations)
@@ -183,15 +188,6 @@ def _layers() -> tuple[Array, list[Array]]:
 @cache
 def _plain() -> dict[str, int]:
     return checkpoint.trade(checkpoint.plain, *_layers())
-
-
-def _light(batch):
-    return growth.light(3, batch["x"])[0]
-
-
-def _light_arguments() -> tuple:
-    batch = {"x": jnp.ones((SMALL.batch, SMALL.width))}
-    return growth.light(3, batch["x"])[1], batch
 
 
 def _both(plain: dict[str, int], found: dict[str, int]) -> dict[str, int]:

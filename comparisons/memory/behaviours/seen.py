@@ -1,16 +1,17 @@
 """What a behaviour's check has seen, and what had to be seen."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 from comparisons.memory.predictions import Sizes
 
-SMALL = Sizes(batch=32, width=16, depth=2, losses=2)
+SMALL = Sizes(batch=32, width=16, depth=2, losses=3)
 LAYERS = 4
 
 
 class Seen(NamedTuple):
-    """The function that states the behaviour (its first line is the sentence), the figures of a call, and what must hold.
+    """The function that states the behaviour (its first line is the sentence), its figures, and what must hold.
 
     `expected` are figures in closed form, equal to the byte; `relations` are sentences about the others.
     """
@@ -18,7 +19,7 @@ class Seen(NamedTuple):
     function: Callable
     figures: dict[str, int]
     expected: dict[str, int]
-    relations: dict[str, bool] = {}
+    relations: Mapping[str, bool] = MappingProxyType({})
 
     @property
     def says(self) -> str:
