@@ -182,47 +182,6 @@ def test_residuals_name_their_primitive_and_line():
     assert {row.shape for row in rows if row.kind == "input"} == {(4, 8)}
 
 
-def test_retaining_stops_the_release_and_adds_nothing():
-    side = small()
-    found = lifetime.retaining(side.losses, side.params, side.batch)
-    held = predictions.held("torch", SMALL)
-    assert found == {"forward": held, "retained": held, "released": 0}
-
-
-def test_private_buffers_outlive_the_last_backward():
-    side = small()
-    found = lifetime.left_behind(side.losses, side.params, side.batch)
-    expected = predictions.phase("torch", "per_loss_retained", "last", SMALL)
-    assert found["left"] == found["private"] == expected > 0 == found["dropped"]
-
-
-def test_one_path_is_freed():
-    assert lifetime.path_only(n=10) == {"forward": 80, "after a": 40, "after b": 0}
-
-
-def test_a_failed_backward_has_changed_grad_or_not():
-    assert lifetime.failed_second_backward() == {"a + b": 3, "b + a": 0}
-
-
-def test_one_array_a_tanh_in_pytorch_and_two_in_jax():
-    found = lifetime.per_tanh(depth=4, n=8)
-    assert found["held"] == 4 * found["array"]
-    _, pullback = jax_impl.memory.compiled_vjp(lambda x: jnp.tanh(jnp.tanh(jnp.tanh(jnp.tanh(x)))), jnp.ones(8))
-    assert jax_impl.memory.held(pullback).bytes == 8 * found["array"]
-
-
-def test_grad_accumulates_one_gradient():
-    side = small()
-    found = lifetime.accumulation(side.losses, side.params)
-    assert found["accumulated"] < found["per_loss_retained"]
-
-
-def test_keeping_zeros_raises_the_peak_of_a_sum():
-    side = small()
-    found = lifetime.zero_grad_policy(side.losses, side.params)
-    assert found["zeros, summed"] > found["none, summed"]
-
-
 def test_create_graph_leaks_until_grad_is_cleared():
     found = lifetime.reference_cycle(steps=3)
     assert found["3 steps"] == 3 * found["one step"] > 0 == found["cured"]

@@ -10,8 +10,8 @@ WIDE = 100
 
 def tables(rows: list[Row]) -> list[Table]:
     """One ledger a problem, one line a framework for what was predicted, and the behaviours."""
-    behaviours = [row for row in rows if row["kind"] == "behaviour"]
-    rows = [row for row in rows if row["kind"] != "behaviour"]
+    behaviours = [row for row in rows if row.get("kind") == "behaviour"]
+    rows = [row for row in rows if row.get("kind") != "behaviour"]
     problems = list(dict.fromkeys(row["problem"] for row in rows if row.get("strategy")))
     found = [*(_ledger(name, rows) for name in problems), _predictions(rows)] if rows else []
     return [*found, _behaviours(behaviours)] if behaviours else found
@@ -60,10 +60,19 @@ def _behaviours(rows: list[Row]) -> Table:
     lines = []
     for row in rows:
         holds = {"ok": "yes", "unsupported": "-"}.get(row["status"], row["status"].upper())
-        said = row.get("says") or f"{row['behaviour']}: {row['reason']}"
-        first, *rest = wrap(said, WIDE)
-        seen = "; ".join(f"{name} {value:,}" for name, value in row.get("figures", {}).items())
-        reason = [row["reason"]] if row["status"] == "differs" else []
-        below = [*rest, *wrap(seen, WIDE, initial_indent="  ", subsequent_indent="  "), *reason]
+        first, *rest = wrap(row.get("says") or f"{row['behaviour']}: {row['reason']}", WIDE)
+        reason = wrap(row["reason"], WIDE) if row["status"] == "differs" else []
+        below = [*rest, *_figures(row.get("figures", {})), *reason]
         lines += [[first, row["framework"], holds], *([text, "", ""] for text in below)]
     return Table("stated behaviours, and what was seen: bytes, or a count", ["behaviour", "side", "holds"], lines)
+
+
+def _figures(figures: dict[str, int]) -> list[str]:
+    """As many to a line as fit, none of them broken."""
+    lines: list[str] = []
+    for figure in (f"{name} {value:,}" for name, value in figures.items()):
+        if lines and len(lines[-1]) + len(figure) + 2 <= WIDE:
+            lines[-1] += f"; {figure}"
+        else:
+            lines.append(f"  {figure}")
+    return lines

@@ -28,11 +28,10 @@ def light(count: int, x: Array) -> tuple[Losses, Params]:
 
 
 def as_losses_grow(strategy: Callable, x: Array, counts: tuple[int, ...] = (4, 8)) -> dict[str, int]:
-    """For each K: what a pullback of the losses holds, and the scratch planned beyond the K gradients themselves.
+    """All losses at once need room for K cotangents, a chunk of them for a chunk's; what a pullback holds is the same.
 
-    The scratch is the plan's peak less arguments and outputs. `per_loss_batched` has K copies of each cotangent at
-    work at once; `per_loss_chunked` is a loop that stacks its K gradients before it hands them out, and has as many
-    copies as fit in a chunk.
+    For each K: what is held, and the scratch planned beyond the K gradients themselves (the plan's peak less arguments
+    and outputs). `per_loss_chunked` is a loop that stacks its K gradients before it hands them out.
     """
     figures = {}
     for count in counts:

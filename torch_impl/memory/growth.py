@@ -27,10 +27,10 @@ def light(count: int, x: Tensor) -> tuple[Losses, Params]:
 
 
 def as_losses_grow(strategy: Callable, x: Tensor, counts: tuple[int, ...] = (4, 8)) -> dict[str, int]:
-    """For each K: what is held after the forward, and the peak beyond the K gradients themselves.
+    """All losses at once need room for K cotangents, a chunk of them for a chunk's; what the graph holds is the same.
 
-    Every strategy on one graph holds the same; `per_loss_batched` has K copies of each cotangent at work at once,
-    `per_loss_chunked` as many as fit in a chunk.
+    For each K: what is held after the forward, and the peak beyond the K gradients themselves. `per_loss_batched` has
+    K copies of each cotangent at work at once, `per_loss_chunked` as many as fit in a chunk.
     """
     figures = {}
     for count in counts:

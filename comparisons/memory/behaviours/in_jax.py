@@ -185,7 +185,6 @@ def _layers() -> tuple[Array, list[Array]]:
     return jnp.ones((SMALL.batch, SMALL.width)), [jnp.eye(SMALL.width)] * LAYERS
 
 
-@cache
 def _plain() -> dict[str, int]:
     return checkpoint.trade(checkpoint.plain, *_layers())
 
