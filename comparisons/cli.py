@@ -36,8 +36,8 @@ def everything(
 ) -> None:
     """Take the gradients of several losses in PyTorch and in JAX, and show that they are equal.
 
-    Without a command: every problem with the main strategies, every strategy on the digits, the lesson's claims, the
-    pitfalls, and a report.
+    Without a command: every problem with the main strategies, every strategy on the digits, what is held and when it
+    is let go, the lesson's claims, the pitfalls, and a report.
     Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted.
     """
     if context.invoked_subcommand:
@@ -49,12 +49,12 @@ def everything(
     json, markdown = output / "results.json", output / "index.md"
     work = _gradients(full, size, device, json)
 
-    from comparisons import higher_order, job, lesson, pitfalls
+    from comparisons import higher_order, job, lesson, memory, pitfalls
     from comparisons.gradients import units
     from comparisons.scenarios import SECOND_ORDER, cells
 
     work += units(cells(full, table=SECOND_ORDER), size, device)
-    work += [*higher_order.units(), *lesson.units(), *pitfalls.units()]
+    work += [*higher_order.units(), *memory.small(device), *lesson.units(), *pitfalls.units()]
     raise typer.Exit(job.take(work, device, json, markdown))
 
 

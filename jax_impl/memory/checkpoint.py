@@ -43,7 +43,7 @@ def selective(x: Array, weights: list[Array]) -> Array:
 def trade(forward: Forward, x: Array, weights: list[Array]) -> dict[str, int]:
     """Bytes that the pullback holds beside its arguments, and the FLOPs of the products that loss and gradient ask for.
 
-    Measured on a pullback that leaves its `jit`: there checkpointing is kept. `in_one_jit` is where it need not be.
+    Measured on a pullback that leaves its `jit`: there checkpointing is kept. `in_one_program` is where it need not be.
     """
     _, pullback = compiled_vjp(forward, x, weights)
 
@@ -53,7 +53,7 @@ def trade(forward: Forward, x: Array, weights: list[Array]) -> dict[str, int]:
     return {"held": held(pullback).bytes, "flops": flops(step, weights)}
 
 
-def in_one_jit(layers: Forward, x: Array, weights: list[Array]) -> dict[str, int]:
+def in_one_program(layers: Forward, x: Array, weights: list[Array]) -> dict[str, int]:
     """Inside one `jit` XLA's backend for the CPU takes checkpointing back: it drops every barrier that was asked for.
 
     A barrier keeps a recomputed part apart from its first run. Without it equal products are found and run once: all

@@ -61,6 +61,22 @@ def trade(forward: Forward, x: Tensor, weights: list[Tensor]) -> dict[str, int]:
     }
 
 
+def in_one_program(x: Tensor, weights: list[Tensor], backend: str = "aot_eager") -> dict[str, int]:
+    """A compiled forward keeps to its checkpoints: what they do not save is recomputed in the compiled backward.
+
+    The compiler sees both forwards, and must not merge what a checkpoint has marked. FLOPs are the backward's.
+    """
+    figures = {}
+    for name, forward in (("plain", plain), ("checkpointed", segmented)):
+        torch.compiler.reset()
+        with held(weights, x) as ledger:
+            loss = torch.compile(forward, backend=backend)(x, weights).sum()
+        figures[f"held, {name}"] = ledger.bytes
+        figures[f"flops, {name}"] = flops(lambda: autograd.grad(loss, weights))
+    torch.compiler.reset()
+    return figures
+
+
 def layer_calls(losses: int = 4, depth: int = 4) -> dict[str, int]:
     """Checkpointing pays the forward again for every backward: K retained backwards, K more forwards; one batched, one.
 

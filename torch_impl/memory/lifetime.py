@@ -92,16 +92,6 @@ def donation(n: int = 1024) -> dict[str, int]:
     return figures | {"released": ledger.bytes, "still yours": y.untyped_storage().nbytes()}
 
 
-def per_tanh(depth: int = 4, n: int = 1024) -> dict[str, int]:
-    """A tanh keeps one array, its output: the derivative is made from it."""
-    x = torch.zeros(n, requires_grad=True)
-    with held(x) as ledger:
-        y = x
-        for _ in range(depth):
-            y = torch.tanh(y)
-    return {"array": 4 * n, "held": ledger.bytes}
-
-
 def reference_cycle(steps: int = 3, n: int = 1024) -> dict[str, int]:
     """`backward(create_graph=True)` ties a knot: `.grad` holds the graph, the graph its leaf, the leaf `.grad`.
 

@@ -5,7 +5,7 @@ from functools import partial
 from importlib import import_module
 
 from comparisons.memory.behaviours.seen import Seen
-from comparisons.memory.behaviours.table import BEHAVIOURS, ON_CPU
+from comparisons.memory.behaviours.table import BEHAVIOURS, LIFETIMES, ON_CPU
 from comparisons.rows import Row, Unit, failed
 
 
@@ -31,9 +31,8 @@ def rows(name: str, framework: str, device: str = "cpu") -> list[Row]:
         "kind": "behaviour",
         "status": "ok",
     }
-    absent = (BEHAVIOURS[name] or {}).get(framework)
-    if absent:
-        return [row | {"status": "unsupported", "reason": absent}]
+    if framework in BEHAVIOURS[name]:
+        return [row | {"status": "unsupported", "reason": BEHAVIOURS[name][framework]}]
     try:
         return [judged(row, _seen(name, framework, device))]
     except NotImplementedError as error:
@@ -56,7 +55,8 @@ def judged(row: Row, seen: Seen) -> Row:
 
 
 def _seen(name: str, framework: str, device: str) -> Seen:
-    check = getattr(import_module(f"comparisons.memory.behaviours.in_{framework}"), name)
+    kind = "lifetimes" if name in LIFETIMES else "programs"
+    check = getattr(import_module(f"comparisons.memory.behaviours.{kind}_in_{framework}"), name)
     if framework == "jax":
         from comparisons.frameworks import jax_scope
         from comparisons.memory.sides import DTYPE

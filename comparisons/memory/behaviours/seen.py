@@ -8,6 +8,8 @@ from comparisons.memory.predictions import Sizes
 
 SMALL = Sizes(batch=32, width=16, depth=2, losses=3)
 LAYERS = 4
+ARRAY = 4 * SMALL.batch * SMALL.width
+HEAD = 4 * SMALL.batch
 
 
 class Seen(NamedTuple):
@@ -37,3 +39,9 @@ class Seen(NamedTuple):
                 found = self.figures.get(name)
                 return f"{name}: {'nothing' if found is None else f'{found:,}'}, but the closed form says {expected:,}"
         return next((f"not so: {text}" for text, holds in self.relations.items() if not holds), "")
+
+
+def beside(plain: dict[str, int], checkpointed: dict[str, int]) -> dict[str, int]:
+    """Two calls' figures as one."""
+    pairs = (("plain", plain), ("checkpointed", checkpointed))
+    return {f"{figure}, {name}": values[figure] for figure in plain for name, values in pairs}

@@ -1,22 +1,15 @@
-"""PyTorch's behaviours: one check each, named as in the table."""
-
-from functools import partial
+"""What PyTorch keeps, and when it lets go: one check for each behaviour, named as in the table."""
 
 import torch
-from torch import Tensor
 
 from comparisons.memory import predictions, sides
-from comparisons.memory.behaviours.seen import LAYERS, SMALL, Seen
+from comparisons.memory.behaviours.seen import ARRAY, HEAD, LAYERS, SMALL, Seen
 from comparisons.problems import many_heads
 from torch_impl import first_order
 from torch_impl.memory import accumulation as adding
-from torch_impl.memory import checkpoint, growth, lifetime
-from torch_impl.memory import compiled as compiling
+from torch_impl.memory import arrays, growth, lifetime
 
-ARRAY = 4 * SMALL.batch * SMALL.width
-HEAD = 4 * SMALL.batch
 HELD = predictions.held("torch", SMALL)
-PRODUCT = 2 * SMALL.batch * SMALL.width**2
 
 
 def retaining(device: str) -> Seen:
@@ -40,7 +33,14 @@ def failed_second_backward(device: str) -> Seen:
 
 
 def per_tanh(device: str) -> Seen:
-    return Seen(lifetime.per_tanh, lifetime.per_tanh(LAYERS, 512), {"array": 2048, "held": LAYERS * 2048})
+    return Seen(arrays.per_tanh, arrays.per_tanh(LAYERS, 512), {"array": 2048, "held": LAYERS * 2048})
+
+
+def per_dense_tanh(device: str) -> Seen:
+    square, tall = (arrays.per_dense_tanh(LAYERS, batch, 16) for batch in (16, 32))
+    figures = {f"{name}, square": value for name, value in square.items()}
+    figures |= {f"{name}, tall": value for name, value in tall.items()}
+    return Seen(arrays.per_dense_tanh, figures, {"held, square": LAYERS * 1024, "held, tall": LAYERS * 2048})
 
 
 def last_reference(device: str) -> Seen:
@@ -68,59 +68,6 @@ def as_losses_grow(device: str) -> Seen:
     return Seen(growth.as_losses_grow, figures, expected, relations)
 
 
-def segmented(device: str) -> Seen:
-    plain, found = (checkpoint.trade(forward, *_layers()) for forward in (checkpoint.plain, checkpoint.segmented))
-    expected = {
-        "held, plain": 3 * LAYERS * ARRAY,
-        "held, checkpointed": (LAYERS // 2 - 1) * ARRAY,
-        "by hooks, plain": 3 * LAYERS * ARRAY,
-        "by hooks, checkpointed": (LAYERS // 2 - 1) * ARRAY,
-        "flops, plain": (3 * LAYERS - 1) * PRODUCT,
-        "flops, checkpointed": (4 * LAYERS - 1) * PRODUCT,
-    }
-    lower = {"the peak is lower": found["peak"] < plain["peak"]}
-    return Seen(checkpoint.segmented, _both(plain, found), expected, lower)
-
-
-def selective(device: str) -> Seen:
-    plain, found = (checkpoint.trade(forward, *_layers()) for forward in (checkpoint.plain, checkpoint.selective))
-    flops = (3 * LAYERS - 1) * PRODUCT
-    held = {"held, plain": 3 * LAYERS * ARRAY, "held, checkpointed": LAYERS * ARRAY, "by hooks, checkpointed": 0}
-    return Seen(
-        checkpoint.selective,
-        _both(plain, found),
-        held | {"flops, plain": flops, "flops, checkpointed": flops},
-    )
-
-
-def selective_twice(device: str) -> Seen:
-    return Seen(checkpoint.selective_twice, checkpoint.selective_twice(4), {"retained": 1, "batched": 4})
-
-
-def layer_calls(device: str) -> Seen:
-    figures = checkpoint.layer_calls(losses=4, depth=4)
-    return Seen(checkpoint.layer_calls, figures, {"plain": 4, "retained": 20, "batched": 8})
-
-
-def compiled(device: str) -> Seen:
-    x, weights = _layers()
-    heads = [torch.ones(SMALL.width, requires_grad=True) for _ in range(3)]
-    figures = compiling.one_node(x, weights, heads)
-    forward = LAYERS * ARRAY + 3 * HEAD
-    expected = {"eager, forward": forward, "compiled, forward": forward, "compiled, nodes": 1}
-    return Seen(
-        compiling.one_node,
-        figures,
-        expected | {"eager, left": ARRAY + 2 * HEAD, "compiled, left": 0},
-    )
-
-
-def budget(device: str) -> Seen:
-    figures = compiling.budget(*_layers())
-    half = {"half the budget holds at most half": figures["budget 0.5"] <= figures["budget 1"] // 2}
-    return Seen(compiling.budget, figures, {"budget 1": (LAYERS + 1) * ARRAY, "budget 0": 0}, half)
-
-
 def accumulates(device: str) -> Seen:
     return Seen(adding.accumulates, adding.accumulates(512), {"one": 512, "two": 1024, "moved": 0})
 
@@ -146,13 +93,3 @@ def zero_grad_policy(device: str) -> Seen:
 def _small(device: str) -> tuple:
     side = sides.torch_side("many_heads", many_heads(**SMALL._asdict()), device=device)
     return side.losses, side.params, side.batch
-
-
-def _layers() -> tuple[Tensor, list[Tensor]]:
-    make = partial(torch.eye, SMALL.width, requires_grad=True)
-    return torch.ones(SMALL.batch, SMALL.width), [make() for _ in range(LAYERS)]
-
-
-def _both(plain: dict[str, int], found: dict[str, int]) -> dict[str, int]:
-    pairs = (("plain", plain), ("checkpointed", found))
-    return {f"{figure}, {name}": values[figure] for figure in plain for name, values in pairs}
