@@ -1,6 +1,7 @@
 """What it costs to add gradients up: references in place, and a gradient that lives through the step."""
 
 from collections.abc import Callable
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -13,18 +14,23 @@ from jax_impl.models.losses import Batch, Losses, Params
 def accumulates(n: int = 1024) -> dict[str, int]:
     """`with_refs` adds into mutable references: what `backward` does to `.grad`, here of n ones each time.
 
-    The pull returns no array. NotImplementedError on a JAX whose pullbacks have no `with_refs`.
+    The pull returns no array.
     """
     _, pullback = jax.vjp(jnp.sum, jnp.zeros(n))
-    if not hasattr(pullback, "with_refs"):
-        raise NotImplementedError(f"the pullbacks of jax {jax.__version__} have no `with_refs`")
     ref = jax.new_ref(jnp.zeros(n))
-    pull = pullback.with_refs(ref)
+    pull = into(pullback, ref)
     figures = {}
     for name in ("one", "two"):
         returned = [leaf for leaf in jax.tree.leaves(pull(jnp.ones(()))) if isinstance(leaf, jax.Array)]
         figures[name] = round(ref[...].sum().item())
     return figures | {"returned": len(returned)}
+
+
+def into(pullback: Callable, *refs: Any) -> Callable:
+    """The pull that adds into `refs`. NotImplementedError on a JAX whose pullbacks have no `with_refs`."""
+    if not hasattr(pullback, "with_refs"):
+        raise NotImplementedError(f"the pullbacks of jax {jax.__version__} have no `with_refs`")
+    return pullback.with_refs(*refs)
 
 
 def accumulation(losses: Callable[[Batch], Losses], params: Params, batch: Batch) -> dict[str, int]:

@@ -5,6 +5,7 @@ import warnings
 import jax
 import jax.numpy as jnp
 
+from jax_impl.memory.accumulation import into
 from jax_impl.memory.held import held
 from jax_impl.memory.phases import compiled_vjp
 from jax_impl.models.losses import Batch, Losses, Params
@@ -79,17 +80,17 @@ def failed_second_backward() -> dict[str, int]:
         def loss(a, b):
             return jnp.exp(a).sum() + b.sum() if b_last else b.sum() + jnp.exp(a).sum()
 
-        into = jax.new_ref(jnp.zeros(3)), jax.new_ref(jnp.zeros(3))
+        refs = jax.new_ref(jnp.zeros(3)), jax.new_ref(jnp.zeros(3))
         _, pullback = jax.vjp(loss, jnp.zeros(3), jnp.zeros(3))
-        pull = pullback.with_refs(*into)
+        pull = into(pullback, *refs)
         pull(jnp.ones(()))
-        before = into[1][...].sum().item()
+        before = refs[1][...].sum().item()
         for residual in pullback.opaque_residuals:
             residual.delete()
         try:
             pull(jnp.ones(()))
         except RuntimeError:
-            return round(into[1][...].sum().item() - before)
+            return round(refs[1][...].sum().item() - before)
         raise AssertionError("the pull did not fail")
 
     return {"a + b": added(True), "b + a": added(False)}
