@@ -88,6 +88,20 @@ class Ledger:
         return [(a, key, kind) for a, key, kind in arrays if a is not None and not a.is_deleted()]
 
 
+class Traced:
+    """A traced pullback's activations: their `bytes` by shape, for as long as the pullback lives."""
+
+    def __init__(self, pullback: Any):
+        arguments = set(map(id, jax.tree.leaves(pullback.args_res)))
+        found = {id(leaf): leaf for leaf in jax.tree.leaves(pullback.opaque_residuals) if id(leaf) not in arguments}
+        self._bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in found.values())
+        self._pullback = weakref.ref(pullback)
+
+    @property
+    def bytes(self) -> int:
+        return 0 if self._pullback() is None else self._bytes
+
+
 def residuals(f: Callable, *args: Any) -> list[Kept]:
     """What `jax.vjp(f, *args)` would keep, from its trace: nothing is computed, and shapes alone will do.
 

@@ -8,7 +8,7 @@ from unittest.mock import patch
 
 import jax
 
-from jax_impl.memory.held import Ledger, held
+from jax_impl.memory.held import Ledger, Traced, held
 
 Marks = list[tuple[str, int]]
 _vjp, _grad = jax.vjp, jax.grad
@@ -16,20 +16,32 @@ _vjp, _grad = jax.vjp, jax.grad
 compiled_vjp = jax.jit(lambda f, *primals: _vjp(f, *primals), static_argnums=0)
 """`jax.vjp` as a program: the pullback comes back as its output, and owns the residuals."""
 _compiled_grad = jax.jit(lambda f, argnums, *primals: _grad(f, argnums)(*primals), static_argnums=(0, 1))
-_compiled_pull = jax.jit(lambda pullback, cotangents: pullback(*cotangents))
+
+
+def _pull(pullback: Callable, cotangents: tuple) -> Any:
+    return pullback(*cotangents)
+
+
+_compiled_pull = jax.jit(_pull)
+
+
+def _traced(primals: Any) -> bool:
+    return any(isinstance(leaf, jax.core.Tracer) for leaf in jax.tree.leaves(primals))
 
 
 @contextmanager
-def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger]]]:
+def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger | Traced]]]:
     """Marks of held bytes: `forward` when a pullback is first pulled, then `backward 1`, `backward 2` ... as each ends.
 
     The lists grow while the block runs; there is a ledger for each `jax.vjp`. Run the strategy without `jit`: inside
     one there is no moment to look at. Each `jax.vjp` is compiled, and its pullback comes back as the program's output:
     run operation by operation, a jitted function such as `jnp.tanh` would return its residuals as further copies.
     A `jax.grad` makes a pullback and drops it in one call, so it leaves no mark.
+
+    Under `jax.eval_shape` the marks are the same, from shapes: nothing is computed and nothing allocated.
     """
     marks: Marks = []
-    ledgers: list[Ledger] = []
+    ledgers: list[Ledger | Traced] = []
 
     def total() -> int:
         return sum(ledger.bytes for ledger in ledgers)
@@ -46,14 +58,15 @@ def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger]]]:
         return call
 
     def recorded(f, *primals):
-        value, pullback = compiled_vjp(f, *primals)
-        ledgers.append(held(pullback, inputs))
-        call = watched(pullback, _compiled_pull)
-        call.with_refs = lambda *refs: watched(pullback.with_refs(*refs), lambda into, given: into(*given))
+        traced = _traced(primals)
+        value, pullback = (_vjp if traced else compiled_vjp)(f, *primals)
+        ledgers.append(Traced(pullback) if traced else held(pullback, inputs))
+        call = watched(pullback, _pull if traced else _compiled_pull)
+        call.with_refs = lambda *refs: watched(pullback, lambda own, given: own.with_refs(*refs)(*given))
         return value, call
 
     def grad(f, argnums=0):
-        return partial(_compiled_grad, f, argnums)
+        return lambda *primals: (_grad(f, argnums) if _traced(primals) else partial(_compiled_grad, f, argnums))(*primals)
 
     with patch.object(jax, "vjp", recorded), patch.object(jax, "grad", grad):
         yield marks, ledgers
