@@ -1,6 +1,5 @@
 """The same ledger with no allocation: shapes alone, on each side's own instruments, at any size."""
 
-from functools import partial
 from importlib import import_module
 
 import jax

@@ -7,6 +7,7 @@ from typing import Any
 from unittest.mock import patch
 
 import jax
+import jax.numpy as jnp
 
 from jax_impl.memory.held import Ledger, Traced, held
 
@@ -16,13 +17,7 @@ _vjp, _grad = jax.vjp, jax.grad
 compiled_vjp = jax.jit(lambda f, *primals: _vjp(f, *primals), static_argnums=0)
 """`jax.vjp` as a program: the pullback comes back as its output, and owns the residuals."""
 _compiled_grad = jax.jit(lambda f, argnums, *primals: _grad(f, argnums)(*primals), static_argnums=(0, 1))
-
-
-def _pull(pullback: Callable, cotangents: tuple) -> Any:
-    return pullback(*cotangents)
-
-
-_compiled_pull = jax.jit(_pull)
+_compiled_pull = jax.jit(lambda pullback, cotangents: pullback(*cotangents))
 
 
 def _traced(primals: Any) -> bool:
@@ -38,7 +33,8 @@ def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger | Traced]]]:
     run operation by operation, a jitted function such as `jnp.tanh` would return its residuals as further copies.
     A `jax.grad` makes a pullback and drops it in one call, so it leaves no mark.
 
-    Under `jax.eval_shape` the marks are the same, from shapes: nothing is computed and nothing allocated.
+    Under `jax.eval_shape` the marks are the same, from shapes: nothing is computed and nothing allocated. A pull is
+    not traced there, since its results have the primals' shapes.
     """
     marks: Marks = []
     ledgers: list[Ledger | Traced] = []
@@ -61,12 +57,15 @@ def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger | Traced]]]:
         traced = _traced(primals)
         value, pullback = (_vjp if traced else compiled_vjp)(f, *primals)
         ledgers.append(Traced(pullback) if traced else held(pullback, inputs))
-        call = watched(pullback, _pull if traced else _compiled_pull)
+        pull = (lambda own, given: jax.tree.map(jnp.zeros_like, primals)) if traced else _compiled_pull
+        call = watched(pullback, pull)
         call.with_refs = lambda *refs: watched(pullback, lambda own, given: own.with_refs(*refs)(*given))
         return value, call
 
     def grad(f, argnums=0):
-        return lambda *primals: (_grad(f, argnums) if _traced(primals) else partial(_compiled_grad, f, argnums))(*primals)
+        return lambda *primals: (_grad(f, argnums) if _traced(primals) else partial(_compiled_grad, f, argnums))(
+            *primals
+        )
 
     with patch.object(jax, "vjp", recorded), patch.object(jax, "grad", grad):
         yield marks, ledgers
