@@ -3,7 +3,7 @@
 import resource
 import sys
 from functools import partial
-from time import perf_counter
+from time import perf_counter, process_time
 
 from comparisons.memory import simulated
 from comparisons.memory.fits import parsed
@@ -87,8 +87,8 @@ def _figures(size: int, bound: str, assumes: str) -> Row:
 
 
 def resources(size: str, start: float) -> list[Row]:
-    """The seconds since the first unit, and the most memory that this process has had."""
+    """The seconds since the start, those of them on a processor, and the most memory that this process has had."""
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    figures = {"bytes": most, "seconds": round(perf_counter() - start, 1)}
+    figures = {"bytes": most, "seconds": round(perf_counter() - start, 1), "cpu_seconds": round(process_time(), 1)}
     row = {"id": f"memory/simulated/{size}/resources", "size": size, "phase": "resources", "kind": "observed"}
     return [row | {"problem": None, "framework": "both", "status": "ok"} | figures]

@@ -5,6 +5,7 @@ import re
 from comparisons.rows import Row, Table
 from comparisons.usage import BadUsage
 
+LOWER = "lower bound"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 GOAL = "goal: 60 s and 2 GiB"
 
@@ -27,9 +28,11 @@ def tables(rows: list[Row]) -> list[Table]:
         of = [row for row in best.values() if row["framework"] == side]
         for assumes in dict.fromkeys(row["assumes"] for row in of):
             group = [row for row in of if row["assumes"] == assumes]
-            lines = [[row["strategy"], side, f"{row['bytes']:,}", row["bound"]] for row in within if row in group]
-            title = f"{len(lines)} of {len(group)} fit in {group[0]['limit']:,} B. Assumed: {assumes}"
-            found.append(Table(title, ["strategy", "side", "bytes", "bound"], lines))
+            own = [row for row in within if row in group]
+            lines = [[row["strategy"], row["problem"], side, f"{row['bytes']:,}", row["bound"]] for row in own]
+            may = "" if any(row["bound"] != LOWER for row in group) else "may "
+            title = f"{len(lines)} of {len(group)} {may}fit in {group[0]['limit']:,} B. Assumed: {assumes}"
+            found.append(Table(title, ["strategy", "problem", "side", "bytes", "bound"], lines))
     return found
 
 
@@ -38,8 +41,8 @@ def resources(rows: list[Row]) -> list[Table]:
     return [
         Table(
             f"simulating took ({GOAL})",
-            ["", "seconds", "resident bytes at most"],
-            [[row["size"], f"{row['seconds']}", f"{row['bytes']:,}"]],
+            ["size", "seconds", "on a processor", "resident bytes at most"],
+            [[row["size"], f"{row['seconds']}", f"{row['cpu_seconds']}", f"{row['bytes']:,}"]],
         )
         for row in rows
         if row["phase"] == "resources"

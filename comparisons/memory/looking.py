@@ -4,8 +4,10 @@ from collections.abc import Callable
 from functools import partial
 
 import jax
+import torch
 
 import jax_impl.memory
+import torch_impl.cost
 import torch_impl.memory
 from comparisons.cost.timing import interleaved, ratio
 from comparisons.frameworks import jax_scope
@@ -39,13 +41,8 @@ def in_torch(device: str = "cpu") -> dict[str, Callable[[], object]]:
     side = sides.torch_side("many_heads", problem("many_heads"), "summed", device)
 
     def step():
-        sum(side.losses(side.params).values()).backward()
-        for p in side.params.values():
-            p.grad = None
-        if device == "cuda":
-            import torch
-
-            torch.cuda.synchronize()
+        total = sum(side.losses(side.params).values())
+        torch_impl.cost.ready(torch.autograd.grad(total, list(side.params.values())))
 
     def recorded():
         with torch_impl.memory.held(side.params, side.batch) as ledger:

@@ -11,6 +11,7 @@ import torch_impl.memory
 from comparisons.frameworks import compiled
 from comparisons.layout import to_flax
 from comparisons.memory import sides
+from comparisons.memory.predictions import PULLED_TRUNK, PULLED_WHOLE
 from comparisons.memory.sides import Side
 from comparisons.problems import Problem
 from comparisons.scenarios import STRATEGIES
@@ -18,6 +19,7 @@ from jax_impl.memory.peak import Plan
 
 EXACT, LOWER, UPPER = "exact", "lower bound", "upper bound"
 KERNELS = ("conv", "recurrent")  # their kernels allocate inside, which no operation returns
+PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
 CONSTANTS = (  # at their peak a number of the program is a tensor of 8 B
     ("digits", "per_loss_functional"),
     ("digits", "feature_gradients"),
@@ -73,15 +75,22 @@ def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[list[tuple[str,
 
 
 def in_jax(name: str, shapes: Problem, strategy: str) -> tuple[list[tuple[str, int]], int, int]:
-    """Marks at every phase, the arguments' bytes and the results'."""
+    """Marks at every phase, the arguments' bytes and the results'; a strategy that leaves no pullback is not traced."""
     side = jax_side(name, shapes, strategy)
-    take = getattr(jax_impl.first_order, strategy)
-    with jax_impl.memory.phases() as (marks, ledgers):
-        found = jax.eval_shape(
-            lambda batch, *given: take(side.losses(batch), *given), side.batch, side.params, *side.rest
-        )
-    marks = [*marks, ("dropped", sum(ledger.bytes for ledger in ledgers))] if ledgers else []
-    return marks, _bytes(side.arrays), _bytes(found)
+    take, marks = getattr(jax_impl.first_order, strategy), []
+    if strategy in PULLED:
+        with jax_impl.memory.phases() as (marks, ledgers):
+            jax.eval_shape(lambda batch, params: take(side.losses(batch), params), side.batch, side.params)
+        marks = [*marks, ("dropped", sum(ledger.bytes for ledger in ledgers))]
+    return marks, _bytes(side.arrays), _results(side, strategy, len(shapes.losses))
+
+
+def _results(side: Side, strategy: str, losses: int) -> int:
+    gives = STRATEGIES[strategy].gives
+    if gives == "features":
+        z = jax.eval_shape(lambda batch, params: side.losses(batch).trunk(params), side.batch, side.params)
+        return losses * _bytes(z)
+    return {"total": _bytes(side.params), "per_loss": losses * _bytes(side.params), "along": 4 * losses}[gives]
 
 
 def plan(name: str, shapes: Problem, strategy: str) -> Plan:

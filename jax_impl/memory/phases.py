@@ -34,8 +34,10 @@ def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger | Traced]]]:
     A `jax.grad` makes a pullback and drops it in one call, so it leaves no mark.
 
     Under `jax.eval_shape` the marks are the same, from shapes: nothing is computed and nothing allocated. A pull is
-    not traced there, since its results have the primals' shapes.
+    not traced there, since its results have the primals' shapes. RuntimeError inside another such block.
     """
+    if jax.vjp is not _vjp:
+        raise RuntimeError("`phases` is already recording: leave that block first")
     marks: Marks = []
     ledgers: list[Ledger | Traced] = []
 
