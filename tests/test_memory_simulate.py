@@ -100,8 +100,8 @@ def test_jax_simulated_is_measured(name, strategy):
         with jax_scope("float32", "cpu"):
             side = sides.jax_side(name, problem(name, "tiny"))
             assert plan == sides.jax_plan(name, strategy, side)
-        assert (plan.argument, plan.output - results) == (arguments, plan.output - results)
-        assert 0 <= plan.output - results < 4096  # the table of output addresses
+        assert plan.argument == arguments
+        assert 0 <= plan.output - results < 4096  # the table of the outputs' addresses
 
 
 def test_a_wrong_shape_is_seen():
@@ -200,8 +200,10 @@ def test_curves_hold(axis, monkeypatch):
     assert sum(row.get("predicted") is not None for row in rows) == 8
     peaks = {(row["strategy"], row["at"]): row["beyond"] for row in rows if row["phase"] == "peak"}
     low, high = along.AXES[axis]
-    assert peaks["per_loss_batched", high] > peaks["per_loss_batched", low]
-    assert peaks["per_loss_chunked", high] <= peaks["per_loss_batched", high]
+    assert peaks["per_loss_batched", high] >= peaks["per_loss_batched", low]
+    if axis == "losses":
+        grown = {name: peaks[name, high] - peaks[name, low] for name in ("per_loss_batched", "per_loss_chunked")}
+        assert grown["per_loss_chunked"] < grown["per_loss_batched"]
 
 
 @pytest.mark.slow

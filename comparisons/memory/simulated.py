@@ -8,7 +8,7 @@ import torch
 import jax_impl.first_order
 import jax_impl.memory
 import torch_impl.memory
-from comparisons.frameworks import compiled
+from comparisons.frameworks import compiled, jax_scope
 from comparisons.layout import to_flax
 from comparisons.memory import sides
 from comparisons.memory.predictions import PULLED_TRUNK, PULLED_WHOLE
@@ -96,7 +96,8 @@ def _results(side: Side, strategy: str, losses: int) -> int:
 def plan(name: str, shapes: Problem, strategy: str) -> Plan:
     """The compiled plan, from shapes; nothing runs, but the compiler takes its time."""
     side = jax_side(name, shapes, strategy)
-    return jax_impl.memory.peak(compiled(name, strategy), side.batch, side.params, *side.rest)
+    with jax_scope(sides.DTYPE, "cpu"):
+        return jax_impl.memory.peak(compiled(name, strategy), side.batch, side.params, *side.rest)
 
 
 def _along(strategy: str) -> bool:
