@@ -17,6 +17,7 @@ from comparisons.problems import Problem
 from comparisons.scenarios import STRATEGIES
 from jax_impl.memory.peak import Plan
 
+Marks = list[tuple[str, int]]
 EXACT, LOWER, UPPER = "exact", "lower bound", "upper bound"
 KERNELS = ("conv", "recurrent")  # their kernels allocate inside, which no operation returns
 PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
@@ -56,11 +57,12 @@ def jax_side(name: str, shapes: Problem, strategy: str) -> Side:
     return Side(import_module(f"jax_impl.models.{name}").losses, params, batch, (params,) if _along(strategy) else ())
 
 
-def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[list[tuple[str, int]], int, int, str]:
+def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[Marks, int, int, str]:
     """Marks at every phase, the peak beyond the arguments, the arguments' bytes, and why there are no marks."""
     with torch_impl.memory.simulated():
         side = torch_side(name, shapes, strategy)
-        marks, why = [], ""
+        marks: Marks = []
+        why = ""
         with torch_impl.memory.Allocations(side.arrays) as seen:
             try:
                 marks = sides.torch_phases(strategy, side)
@@ -74,10 +76,11 @@ def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[list[tuple[str,
         return marks, seen.peak, sides.nbytes(side.arrays), why
 
 
-def in_jax(name: str, shapes: Problem, strategy: str) -> tuple[list[tuple[str, int]], int, int]:
+def in_jax(name: str, shapes: Problem, strategy: str) -> tuple[Marks, int, int]:
     """Marks at every phase, the arguments' bytes and the results'; a strategy that leaves no pullback is not traced."""
     side = jax_side(name, shapes, strategy)
-    take, marks = getattr(jax_impl.first_order, strategy), []
+    take = getattr(jax_impl.first_order, strategy)
+    marks: Marks = []
     if strategy in PULLED:
         with jax_impl.memory.phases() as (marks, ledgers):
             jax.eval_shape(lambda batch, params: take(side.losses(batch), params), side.batch, side.params)
