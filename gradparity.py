@@ -6,7 +6,9 @@ _HOME = {
     "GradientMismatch": "comparisons.testing",
     "assert_gradients_match": "comparisons.testing",
     "assert_losses_match": "comparisons.testing",
+    "held": "torch_impl.memory",
     "port": "comparisons.port",
+    "residuals": "jax_impl.memory",
 }
 _MODULES = {"layout": "comparisons.layout"}
 __all__ = [*_HOME, *_MODULES]

@@ -81,18 +81,18 @@ def memory(
     problem: Problems = None,
     strategy: Strategies = None,
     full: Full = False,
-    size: Size = "tiny",
+    size: Annotated[str, typer.Option(help="tiny, default or large; with --simulate also gpt2-xl.")] = "tiny",
     device: Device = "cpu",
+    simulate: Annotated[bool, typer.Option("--simulate", help="The same ledger from shapes: no allocation.")] = False,
+    fits: Annotated[str | None, typer.Option(help="With --simulate: what fits, such as 80GB.")] = None,
+    plans: Annotated[bool, typer.Option("--plans", help="With --simulate: JAX's compiled plans (minutes).")] = False,
+    curves: Annotated[bool, typer.Option("--curves", help="Only the curves over losses, depth and batch.")] = False,
     json: Json = None,
 ) -> None:
     """What is held, to the byte, and when is it let go? Measured beside what a closed form predicts."""
-    from comparisons.problems import SIZES
-    from comparisons.scenarios import STRATEGIES, cells
+    from comparisons.memory import request
 
-    chosen = problem or ([] if full else ["digits", "many_heads"])
-    usage.known("--problem", chosen, SIZES)
-    usage.known("--strategy", strategy or (), STRATEGIES)
-    usage.known("--size", [size], ("tiny", "default", "large"))
+    grid = request.cells(problem or (), strategy or (), full, size, device, simulate, fits, plans)
     usage.writable("--json", json)
     usage.frameworks()
     usage.device(device)
@@ -100,8 +100,13 @@ def memory(
     from comparisons import job
     from comparisons import memory as question
 
-    grid = cells(True, chosen, strategy or (), ("float64",), STRATEGIES)
-    raise typer.Exit(job.take(question.units(grid, size, device), device, json))
+    if curves:
+        work = question.curves()
+    elif simulate:
+        work = question.simulate(grid, size, plans, fits)
+    else:
+        work = question.units(grid, size, device)
+    raise typer.Exit(job.take(work, device, json))
 
 
 @app.command("higher_order")

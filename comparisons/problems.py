@@ -12,8 +12,6 @@ import numpy as np
 
 from comparisons.layout import Arrays, Layout, attention, conv, linear, lstm, norm, parameter
 
-ATTENTION_HEADS = 2
-
 
 class Problem(NamedTuple):
     params: Arrays
@@ -22,14 +20,13 @@ class Problem(NamedTuple):
     layout: Layout
 
 
-def lesson(seed: int = 0) -> Problem:
+def lesson(seed: int | None = 0) -> Problem:
     """x (1, 10), w (10, 1), y = x @ w; main = sum((y - 1)^2), reg = sum(w^2)."""
     layout = {"w": parameter(10, 1)}
-    x = np.random.default_rng(seed + 1).standard_normal((1, 10))
-    return Problem(draw(layout, seed), {"x": _float32(x)}, ("main", "reg"), layout)
+    return Problem(draw(layout, seed), _normal(seed, x=(1, 10)), ("main", "reg"), layout)
 
 
-def digits(batch: int, width: int, seed: int = 0) -> Problem:
+def digits(batch: int, width: int, seed: int | None = 0) -> Problem:
     """A multilayer perceptron on the digit images; `decay` touches every weight, the others their own head."""
     layout = {
         "trunk.l1": linear(64, width),
@@ -41,7 +38,7 @@ def digits(batch: int, width: int, seed: int = 0) -> Problem:
     return Problem(draw(layout, seed), images(batch), ("digit", "odd", "pixels", "decay"), layout)
 
 
-def conv_(batch: int, width: int, seed: int = 0) -> Problem:
+def conv_(batch: int, width: int, seed: int | None = 0) -> Problem:
     """Two convolutions with GroupNorm and GELU, pooled over the image."""
     layout = {
         "trunk.conv1": conv(1, width, 3, 3),
@@ -55,23 +52,34 @@ def conv_(batch: int, width: int, seed: int = 0) -> Problem:
     return Problem(draw(layout, seed), images(batch), ("digit", "odd", "ink"), layout)
 
 
-def attention_(batch: int, width: int, depth: int, seed: int = 0) -> Problem:
+def attention_(batch: int, width: int, depth: int, seed: int | None = 0) -> Problem:
     """Pre-norm transformer blocks on the eight rows of an image, averaged over the rows."""
-    layout: dict = {"trunk.embed": linear(8, width), "trunk.position": parameter(8, width)}
-    for k in range(depth):
-        layout |= {
-            f"trunk.blocks.{k}.norm1": norm(width),
-            f"trunk.blocks.{k}.attention": attention(width, ATTENTION_HEADS),
-            f"trunk.blocks.{k}.norm2": norm(width),
-            f"trunk.blocks.{k}.up": linear(width, 4 * width),
-            f"trunk.blocks.{k}.down": linear(4 * width, width),
-        }
-    layout |= {"trunk.norm": norm(width), "digit": linear(width, 10), "odd": linear(width, 1)}
+    layout = _blocks(8, width, depth) | {"digit": linear(width, 10), "odd": linear(width, 1)}
     layout |= {"pixels": linear(width, 64)}
     return Problem(draw(layout, seed), images(batch), ("digit", "odd", "pixels"), layout)
 
 
-def recurrent(batch: int, width: int, seed: int = 0) -> Problem:
+def transformer(batch: int, tokens: int, width: int, depth: int, losses: int, seed: int | None = 0) -> Problem:
+    """The attention problem's trunk on any number of tokens, and `losses` linear heads: what is simulated at scale."""
+    layout = _blocks(tokens, width, depth) | {f"heads.{k}": linear(width, 1) for k in range(losses)}
+    data = _normal(seed, tokens=(batch, tokens, 8), targets=(losses, batch))
+    return Problem(draw(layout, seed), data, tuple(f"loss{k}" for k in range(losses)), layout)
+
+
+def _blocks(tokens: int, width: int, depth: int) -> dict:
+    layout: dict = {"trunk.embed": linear(8, width), "trunk.position": parameter(tokens, width)}
+    for k in range(depth):
+        layout |= {
+            f"trunk.blocks.{k}.norm1": norm(width),
+            f"trunk.blocks.{k}.attention": attention(width, max(2, width // 64)),
+            f"trunk.blocks.{k}.norm2": norm(width),
+            f"trunk.blocks.{k}.up": linear(width, 4 * width),
+            f"trunk.blocks.{k}.down": linear(4 * width, width),
+        }
+    return layout | {"trunk.norm": norm(width)}
+
+
+def recurrent(batch: int, width: int, seed: int | None = 0) -> Problem:
     """An LSTM reads the eight rows of an image; the losses see its last hidden state."""
     layout = {
         "trunk.lstm": lstm(8, width),
@@ -82,17 +90,15 @@ def recurrent(batch: int, width: int, seed: int = 0) -> Problem:
     return Problem(draw(layout, seed), images(batch), ("digit", "odd", "pixels"), layout)
 
 
-def many_heads(batch: int, width: int, depth: int, losses: int, hidden: int = 0, seed: int = 0) -> Problem:
+def many_heads(batch: int, width: int, depth: int, losses: int, hidden: int = 0, seed: int | None = 0) -> Problem:
     """Synthetic, for sweeps: `depth` tanh layers of `width`, then `losses` heads with `hidden` units (0: linear)."""
     layout = {f"trunk.layers.{k}": linear(width, width) for k in range(depth)}
     for k in range(losses):
         if hidden:
             layout[f"heads.{k}.hidden"] = linear(width, hidden)
         layout[f"heads.{k}.out"] = linear(hidden or width, 1)
-    rng = np.random.default_rng(seed + 1)
-    data = {"x": rng.standard_normal((batch, width)), "targets": rng.standard_normal((losses, batch))}
-    names = tuple(f"loss{k}" for k in range(losses))
-    return Problem(draw(layout, seed), {name: _float32(array) for name, array in data.items()}, names, layout)
+    data = _normal(seed, x=(batch, width), targets=(losses, batch))
+    return Problem(draw(layout, seed), data, tuple(f"loss{k}" for k in range(losses)), layout)
 
 
 SIZES: dict[str, dict[str, dict[str, int]]] = {
@@ -131,6 +137,7 @@ DENSE = {  # few enough parameters for a Hessian
     "recurrent": {"batch": 4, "width": 4},
     "many_heads": {"batch": 8, "width": 8, "depth": 2, "losses": 3, "hidden": 4},
 }
+BEYOND = {"gpt2-xl": {"transformer": {"batch": 1, "tokens": 1024, "width": 1600, "depth": 48, "losses": 16}}}
 BUILD: dict[str, Callable[..., Problem]] = {
     "lesson": lesson,
     "digits": digits,
@@ -138,6 +145,7 @@ BUILD: dict[str, Callable[..., Problem]] = {
     "attention": attention_,
     "recurrent": recurrent,
     "many_heads": many_heads,
+    "transformer": transformer,
 }
 
 
@@ -145,6 +153,11 @@ BUILD: dict[str, Callable[..., Problem]] = {
 def problem(name: str, size: str = "default", seed: int = 0) -> Problem:
     """The named problem at one of its sizes: tiny, default or large, or dense."""
     return BUILD[name](**(DENSE[name] if size == "dense" else SIZES[name][size]), seed=seed)
+
+
+def shapes(name: str, size: str) -> Problem:
+    """The named problem without its numbers, at any of its sizes or at one of BEYOND, too large to draw."""
+    return BUILD[name](**(BEYOND[size] if size in BEYOND else {name: SIZES[name][size]})[name], seed=None)
 
 
 def direction(problem: Problem) -> Arrays:
@@ -166,8 +179,16 @@ def _digits() -> tuple[np.ndarray, np.ndarray]:
     return data.images / 16, data.target
 
 
-def draw(layout: Layout, seed: int) -> Arrays:
-    """Parameters of every layer: matrices of variance 1 / fan-in, norm weights about 1, biases about 0."""
+def draw(layout: Layout, seed: int | None) -> Arrays:
+    """Parameters of every layer: matrices of variance 1 / fan-in, norm weights about 1, biases about 0.
+
+    Without a seed, shapes alone: views of one zero, which take no memory.
+    """
+    if seed is None:
+        named = {(name, leaf): shape for name, layer in layout.items() for leaf, shape in layer.shapes.items()}
+        return {
+            f"{name}.{leaf}".removesuffix("."): np.broadcast_to(0.0, shape) for (name, leaf), shape in named.items()
+        }
     rng = np.random.default_rng(seed)
     params = {}
     for name, layer in layout.items():
@@ -176,6 +197,14 @@ def draw(layout: Layout, seed: int) -> Arrays:
             centre = 1.0 if leaf == "weight" and len(shape) == 1 else 0.0
             params[f"{name}.{leaf}".removesuffix(".")] = _float32(centre + rng.standard_normal(shape) / fan_in**0.5)
     return params
+
+
+def _normal(seed: int | None, **shapes: tuple[int, ...]) -> Arrays:
+    """Standard normal data; without a seed, shapes alone."""
+    if seed is None:
+        return {name: np.broadcast_to(0.0, shape) for name, shape in shapes.items()}
+    rng = np.random.default_rng(seed + 1)
+    return {name: _float32(rng.standard_normal(shape)) for name, shape in shapes.items()}
 
 
 def _float32(array: np.ndarray) -> np.ndarray:

@@ -4,20 +4,35 @@ from comparisons.memory.tables import tables
 from comparisons.rows import Unit
 from comparisons.scenarios import Cell
 
-__all__ = ["small", "tables", "units"]
+__all__ = ["curves", "simulate", "small", "tables", "units"]
 
 
 def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
-    """The ledger of the grid's cells, the closed forms' sweep, and the stated behaviours."""
-    from comparisons.memory import behaviours, ledger, sweep  # the tables are read without the frameworks
+    """The ledger of the grid's cells, the closed forms' sweep, the curves, the stated behaviours, what looking costs."""
+    from comparisons.memory import along, behaviours, ledger, looking, sweep  # the tables load no framework
 
-    return [*ledger.units(grid, size, device), *sweep.units(device), *behaviours.units(device)]
+    ledgers = [*ledger.units(grid, size, device), *sweep.units(device), *along.units()]
+    return [*ledgers, *behaviours.units(device), *looking.units(device)]
 
 
 def small(device: str) -> list[Unit]:
-    """What the main job takes: the ledger of two problems at their tiny sizes, and the stated behaviours."""
-    from comparisons.memory import behaviours, ledger
+    """What the main job takes: the ledger of two problems at their tiny sizes, the behaviours and the curves."""
+    from comparisons.memory import along, behaviours, ledger
     from comparisons.scenarios import cells
 
     grid = cells(True, ["digits", "many_heads"], dtypes=("float64",))
-    return [*ledger.units(grid, "tiny", device), *behaviours.units(device)]
+    return [*ledger.units(grid, "tiny", device), *behaviours.units(device), *along.units()]
+
+
+def curves() -> list[Unit]:
+    """What grows with the losses, the depth and the batch."""
+    from comparisons.memory import along
+
+    return along.units()
+
+
+def simulate(grid: list[Cell], size: str, plans: bool = False, fits: str | None = None) -> list[Unit]:
+    """The same ledger of the grid's cells without allocation, and against `fits`, such as 80GB."""
+    from comparisons.memory import beyond
+
+    return beyond.units(grid, size, plans, fits)

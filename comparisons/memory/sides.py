@@ -79,12 +79,17 @@ def torch_phases(strategy: str, side: Side) -> list[tuple[str, int]]:
 
 
 def torch_peak(strategy: str, side: Side, device: str = "cpu") -> int:
-    """The peak of one call beyond its arguments; gradients are cleared first, and no other cycle is collected in it."""
-    for p in side.params.values():
-        p.grad = None
+    """The peak of one call beyond its arguments; gradients are cleared first, and no other cycle is collected in it.
+
+    On a GPU a first call makes the workspaces that cuBLAS and cuDNN keep, so that they are there before.
+    """
     gc.disable()
     try:
-        with torch.backends.cudnn.flags(allow_tf32=False):
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            if device == "cuda":
+                run(strategy, side)()
+            for p in side.params.values():
+                p.grad = None
             return torch_impl.memory.peak(run(strategy, side), device)
     finally:
         gc.enable()

@@ -2,6 +2,7 @@
 
 from textwrap import wrap
 
+from comparisons.memory import fits
 from comparisons.rows import Row, Table
 
 PHASES = ("forward", "last", "dropped")
@@ -9,12 +10,15 @@ WIDE = 100
 
 
 def tables(rows: list[Row]) -> list[Table]:
-    """One ledger a problem, one line a framework for what was predicted, and the behaviours."""
+    """One ledger a problem, the curves, one line a framework for what was predicted, the behaviours, what fits."""
     behaviours = [row for row in rows if row.get("kind") == "behaviour"]
     rows = [row for row in rows if row.get("kind") != "behaviour"]
-    problems = list(dict.fromkeys(row["problem"] for row in rows if row.get("strategy")))
-    found = [*(_ledger(name, rows) for name in problems), _predictions(rows)] if rows else []
-    return [*found, _behaviours(behaviours)] if behaviours else found
+    ledger = [row for row in rows if row.get("strategy") and "curve" not in row]
+    problems = list(dict.fromkeys(row["problem"] for row in ledger))
+    found = [*(_ledger(name, ledger) for name in problems), *curves(rows), *looking(rows)]
+    found += [_predictions(rows)] if rows else []
+    found += [_behaviours(behaviours)] if behaviours else []
+    return [*found, *fits.tables(rows), *fits.resources(rows)]
 
 
 def _ledger(problem: str, rows: list[Row]) -> Table:
@@ -43,7 +47,35 @@ def _peak(phases: dict[str, Row]) -> str:
     row = phases.get("peak") or phases.get("plan")
     if row is None:
         return "FAILED"
-    return f"{row['bytes']:,} {row['kind']}"
+    less = {"lower bound": "at least ", "upper bound": "at most "}.get(row.get("bound", ""), "")
+    return f"{less}{row['bytes']:,} {row['kind']}"
+
+
+def curves(rows: list[Row]) -> list[Table]:
+    """One table for each axis: held bytes along it, and what the peak has beyond arguments and results."""
+    found = []
+    for axis in dict.fromkeys(row["curve"] for row in rows if "curve" in row):
+        own = [row for row in rows if row.get("curve") == axis]
+        values = sorted({row["at"] for row in own})
+        lines: dict[tuple[str, str, str], dict[int, Row]] = {}
+        for row in own:
+            lines.setdefault((row["strategy"], row["framework"], row["phase"]), {})[row["at"]] = row
+        title = f"many_heads by {axis}: bytes held after the forward; and at the peak, beyond arguments and results"
+        text = [[*key, *(_beyond(found.get(value)) for value in values)] for key, found in lines.items()]
+        found.append(Table(title, ["strategy", "side", "at", *map(str, values)], text))
+    return found
+
+
+def _beyond(row: Row | None) -> str:
+    return _bytes(row) if row is None or "beyond" not in row else f"{row['beyond']:,}"
+
+
+def looking(rows: list[Row]) -> list[Table]:
+    """How much slower a recorded step is."""
+    own = [row for row in rows if row.get("phase") == "recording"]
+    lines = [[row["framework"], f"{row['ratio']:.2f} x", f"{row['low']:.2f} to {row['high']:.2f}"] for row in own]
+    title = "what recording costs: a recorded step in terms of one that is not (many_heads); the quartiles of rounds"
+    return [Table(title, ["side", "slower", "spread"], lines)] if own else []
 
 
 def _predictions(rows: list[Row]) -> Table:

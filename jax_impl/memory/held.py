@@ -88,12 +88,33 @@ class Ledger:
         return [(a, key, kind) for a, key, kind in arrays if a is not None and not a.is_deleted()]
 
 
+class Traced:
+    """A traced pullback's activations: their `bytes` by shape, for as long as the pullback lives."""
+
+    def __init__(self, pullback: Any):
+        arguments = set(map(id, jax.tree.leaves(pullback.args_res)))
+        found = {id(leaf): leaf for leaf in jax.tree.leaves(pullback.opaque_residuals) if id(leaf) not in arguments}
+        self._bytes = sum(leaf.size * leaf.dtype.itemsize for leaf in found.values())
+        self._pullback = weakref.ref(pullback)
+
+    @property
+    def bytes(self) -> int:
+        return 0 if self._pullback() is None else self._bytes
+
+
 def residuals(f: Callable, *args: Any) -> list[Kept]:
     """What `jax.vjp(f, *args)` would keep, from its trace: nothing is computed, and shapes alone will do.
 
     Each array comes with the primitive and the source line that made it; an array that `f` closes over is an input.
     `args` are arrays or `jax.ShapeDtypeStruct`s. An array is listed once, however many residuals it serves.
+
+    >>> w, x = jax.ShapeDtypeStruct((8, 8), "float32"), jnp.ones((4, 8))
+    >>> [(kept.op, kept.shape) for kept in residuals(lambda w: jnp.tanh(x @ w), w) if kept.kind == "activation"]
+    [('tanh', (4, 8)), ('sub', (4, 8))]
     """
+    strange = [leaf for leaf in jax.tree.leaves(args) if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype")]
+    if strange:
+        raise TypeError(f"`args` should be arrays or jax.ShapeDtypeStructs (got a {type(strange[0]).__name__} in them)")
     kinds: list[str] = []
 
     def pullback(*args):
@@ -109,25 +130,23 @@ def residuals(f: Callable, *args: Any) -> list[Kept]:
     for variable, kind in zip(closed.jaxpr.outvars, kinds, strict=True):
         kind = "input" if id(variable) in outside else kind
         equation, k = made.get(id(variable), (None, 0))
-        op = _maker(equation, k) if equation else ""
-        line = source_info_util.summarize(equation.source_info) if equation else ""
+        op, line = _maker(equation, k) if equation else ("", "")
         aval = variable.aval
         size = aval.size * aval.dtype.itemsize
         found[id(variable)] = Kept(op, line, aval.shape, aval.dtype.name, size, kind)
     return sorted(found.values(), key=lambda row: -row.bytes)
 
 
-def _maker(equation: Any, position: int) -> str:
-    """The primitive behind an output, inside however many jitted or customised calls."""
+def _maker(equation: Any, position: int) -> tuple[str, str]:
+    """The primitive behind an output and its source line, inside however many jitted or customised calls."""
     inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
-    if inner is None or equation.primitive.name in ("scan", "while"):
-        return equation.primitive.name
-    jaxpr = getattr(inner, "jaxpr", inner)
-    for found in jaxpr.eqns:
-        for k, variable in enumerate(found.outvars):
-            if variable is jaxpr.outvars[position]:
-                return _maker(found, k)
-    return equation.primitive.name
+    if inner is not None and equation.primitive.name not in ("scan", "while"):
+        jaxpr = getattr(inner, "jaxpr", inner)
+        for found in jaxpr.eqns:
+            for k, variable in enumerate(found.outvars):
+                if variable is jaxpr.outvars[position]:
+                    return _maker(found, k)
+    return equation.primitive.name, source_info_util.summarize(equation.source_info)
 
 
 def _buffer(leaf: Any) -> int:

@@ -10,8 +10,12 @@ from jax import Array
 
 from jax_impl.models.losses import Batch, Losses, Params, call
 
-HEADS = 2
 LayerNorm = partial(nnx.LayerNorm, epsilon=1e-5, use_fast_variance=False)
+
+
+def heads(width: int) -> int:
+    """64 features a head, as in GPT-2, and never fewer than two heads."""
+    return max(2, width // 64)
 
 
 def attend(query: Array, key: Array, value: Array, **_) -> Array:
@@ -26,7 +30,7 @@ def attend(query: Array, key: Array, value: Array, **_) -> Array:
 class Block(nnx.Module):
     def __init__(self, width: int, rngs: nnx.Rngs):
         self.norm1 = LayerNorm(width, rngs=rngs)
-        self.attention = nnx.MultiHeadAttention(HEADS, width, attention_fn=attend, decode=False, rngs=rngs)
+        self.attention = nnx.MultiHeadAttention(heads(width), width, attention_fn=attend, decode=False, rngs=rngs)
         self.norm2 = LayerNorm(width, rngs=rngs)
         self.up = nnx.Linear(width, 4 * width, rngs=rngs)
         self.down = nnx.Linear(4 * width, width, rngs=rngs)
@@ -37,9 +41,9 @@ class Block(nnx.Module):
 
 
 class Trunk(nnx.Module):
-    def __init__(self, width: int, depth: int, rngs: nnx.Rngs):
+    def __init__(self, width: int, depth: int, rngs: nnx.Rngs, tokens: int = 8):
         self.embed = nnx.Linear(8, width, rngs=rngs)
-        self.position = nnx.Param(jnp.zeros((8, width)))
+        self.position = nnx.Param(jnp.zeros((tokens, width)))
         self.blocks = nnx.List(Block(width, rngs) for _ in range(depth))
         self.norm = LayerNorm(width, rngs=rngs)
 

@@ -9,6 +9,11 @@ from torch import Tensor, nn
 from torch.autograd.graph import Node, saved_tensors_hooks
 from torch.utils import _pytree as pytree
 
+FUNCTIONAL = (
+    "`held` cannot see into torch.func: its transforms refuse saved-tensor hooks; take the gradients with "
+    "torch.autograd.grad, or measure `peak`"
+)
+
 
 class Saved(NamedTuple):
     """One tensor that a node of the graph keeps for its backward; several may share one `storage` of `bytes`."""
@@ -38,6 +43,8 @@ def held(params: object, inputs: object = ()) -> "Ledger":
     bytes are not counted; `ledger.saved(losses)` lists them too. Record the forward; what happens later is seen
     outside the block as well. Each saved tensor passes a pair of hooks, and its death is the death of a small box.
     """
+    if torch.compiler.is_compiling() or torch.jit.is_tracing():
+        raise RuntimeError("`held` cannot record inside a compiled function: put the block around its call")
     return Ledger(params, inputs)
 
 
@@ -55,8 +62,6 @@ class Ledger:
     def __enter__(self) -> "Ledger":
         if Ledger._recording is not None:
             raise RuntimeError("`held` is already recording: leave that block first, hooks see only the inner of two")
-        if torch.compiler.is_compiling() or torch.jit.is_tracing():
-            raise RuntimeError("`held` cannot record inside a compiled function: put the block around its call")
         try:
             self._hooks.__enter__()
         except RuntimeError as error:
@@ -195,7 +200,10 @@ def _storages(argument: str, tensors: object) -> set[int]:
             f"`{argument}` should be a module, a tensor, or a dict or list of tensors "
             f"(got a {type(strange[0]).__name__} in it)"
         )
-    return {_key(leaf) for leaf in leaves}
+    try:
+        return {_key(leaf) for leaf in leaves}
+    except NotImplementedError:
+        raise RuntimeError(FUNCTIONAL) from None
 
 
 def _key(tensor: Tensor) -> int:
@@ -212,7 +220,4 @@ def _explained(error: RuntimeError) -> RuntimeError:
     """PyTorch's refusal of hooks inside a torch.func transform, with the remedy."""
     if "saved tensor hooks" not in str(error):
         return error
-    return RuntimeError(
-        "`held` cannot see into torch.func: its transforms refuse saved-tensor hooks; take the gradients with "
-        "torch.autograd.grad, or measure `peak`"
-    )
+    return RuntimeError(FUNCTIONAL)

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import ProfilerConfig, ProfilerState, _disable_profiler_legacy, _enable_profiler_legacy
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -92,18 +92,21 @@ class Allocations(TorchDispatchMode):
         self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
+        if function is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
+            return args[0].fake_device
         if function is aten.add.Tensor and torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
             for into, other in (args[:2], args[1::-1]):
                 if _last_reference(into) and _may_hold_the_sum(into, other):
                     return into.add_(other)
         result = function(*args, **(kwargs or {}))
+        least = args[0].nbytes if function is aten.mse_loss.default else 0  # its mean lies in its differences' storage
         for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self._note(leaf.untyped_storage())
+            if isinstance(leaf, Tensor) and leaf.device.type != "meta":
+                self._note(leaf.untyped_storage(), least)
         return result
 
-    def _note(self, storage: torch.UntypedStorage) -> None:
-        key, size = storage._cdata, storage.nbytes()
+    def _note(self, storage: torch.UntypedStorage, least: int) -> None:
+        key, size = storage._cdata, max(storage.nbytes(), least)
         if key in self._live:
             return
         self._live.add(key)

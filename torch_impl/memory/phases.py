@@ -15,7 +15,10 @@ def phases(ledger: Ledger) -> Iterator[list[tuple[str, int]]]:
     """Marks of held bytes: `forward` when the first backward begins, then `backward 1`, `backward 2` ... as each ends.
 
     The list grows while the block runs. A backward is a call of `torch.autograd.grad` or of `Tensor.backward`.
+    RuntimeError inside another such block, which would count every backward twice.
     """
+    if hasattr(torch.autograd.grad, "__wrapped__"):
+        raise RuntimeError("`phases` is already recording: leave that block first")
     marks: list[tuple[str, int]] = []
 
     def watched(take):

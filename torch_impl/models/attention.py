@@ -9,14 +9,17 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from torch_impl.models.losses import Batch, Losses, Params, call
 
-HEADS = 2
+
+def heads(width: int) -> int:
+    """64 features a head, as in GPT-2, and never fewer than two heads."""
+    return max(2, width // 64)
 
 
 class Block(nn.Module):
     def __init__(self, width: int):
         super().__init__()
         self.norm1 = nn.LayerNorm(width)
-        self.attention = nn.MultiheadAttention(width, HEADS, batch_first=True)
+        self.attention = nn.MultiheadAttention(width, heads(width), batch_first=True)
         self.norm2 = nn.LayerNorm(width)
         self.up = nn.Linear(width, 4 * width)
         self.down = nn.Linear(4 * width, width)
@@ -29,10 +32,10 @@ class Block(nn.Module):
 
 
 class Trunk(nn.Module):
-    def __init__(self, width: int, depth: int):
+    def __init__(self, width: int, depth: int, tokens: int = 8):
         super().__init__()
         self.embed = nn.Linear(8, width)
-        self.position = nn.Parameter(torch.zeros(8, width))
+        self.position = nn.Parameter(torch.zeros(tokens, width))
         self.blocks = nn.ModuleList(Block(width) for _ in range(depth))
         self.norm = nn.LayerNorm(width)
 

@@ -1,0 +1,94 @@
+"""`memory --simulate`: the ledger without allocation, as rows; what it costs to simulate, and what fits."""
+
+import resource
+import sys
+from functools import partial
+from time import perf_counter, process_time
+
+from comparisons.memory import simulated
+from comparisons.memory.fits import parsed
+from comparisons.memory.ledger import WHY_NO_PHASES, _phases, _row
+from comparisons.problems import shapes
+from comparisons.rows import Row, Unit, failed
+from comparisons.scenarios import Cell
+
+ASSUMES = {
+    "torch": "PyTorch's CPU kernels by fake tensors, attention by its math backend; no workspaces, no rounding",
+    "jax": "no kernels: arguments, results and what a pullback holds outside `jit`, by shape",
+    "plan": "XLA's plan for the CPU, one program",
+}
+
+
+def units(grid: list[Cell], size: str, plans: bool, fits: str | None) -> list[Unit]:
+    """One unit for each cell and side, one for each compiled plan, and what the simulation itself took."""
+    limit = parsed(fits) if fits else None
+    cells = list(dict.fromkeys((cell.problem, cell.strategy) for cell in grid))
+    parts = {"torch": _torch, "jax": _jax} | ({"jax plan": _plan} if plans else {})
+    found = [
+        Unit("memory", name, f"{name}  {strategy}  {side}", partial(rows, part, name, strategy, size, limit))
+        for name, strategy in cells
+        for side, part in parts.items()
+    ]
+    return [*found, Unit("memory", "resources", "resources", partial(resources, size, perf_counter()))]
+
+
+def rows(part, name: str, strategy: str, size: str, limit: int | None = None) -> list[Row]:
+    """One cell on one side, its peak against the limit; if it crashes, one row with status `failed`."""
+    try:
+        found = part(name, strategy, size)
+        return [
+            row | {"limit": limit, "fits": row["bytes"] <= limit} if limit and "bound" in row else row for row in found
+        ]
+    except Exception as error:
+        return [failed(head("torch" if part is _torch else "jax", name, strategy, size, ""), error)]
+
+
+def head(framework: str, name: str, strategy: str, size: str, phase: str) -> Row:
+    row = _row(framework, name, strategy, size, "cpu", phase)
+    return row | {"id": row["id"].replace("memory/", "memory/simulated/", 1), "kind": "simulated"}
+
+
+def _torch(name: str, strategy: str, size: str) -> list[Row]:
+    found: list[Row] = []
+    own = partial(head, "torch", name, strategy, size)
+    try:
+        marks, peak, arguments, why = simulated.in_torch(name, shapes(name, size), strategy)
+    except NotImplementedError as error:
+        return [own("forward") | {"status": "unsupported", "reason": str(error).splitlines()[0]}]
+    if why:
+        found.append(own("forward") | {"status": "unsupported", "reason": why})
+    else:
+        _phases(found, own, marks)
+    bound = simulated.bound(name, strategy)
+    return [*found, own("peak") | _figures(peak + arguments, bound, ASSUMES["torch"]) | {"arguments": arguments}]
+
+
+def _jax(name: str, strategy: str, size: str) -> list[Row]:
+    found: list[Row] = []
+    own = partial(head, "jax", name, strategy, size)
+    marks, arguments, results = simulated.in_jax(name, shapes(name, size), strategy)
+    if marks:
+        _phases(found, own, marks)
+    else:
+        found.append(own("forward") | {"status": "unsupported", "reason": WHY_NO_PHASES["jax"]})
+    most = arguments + results + max((size for _, size in marks), default=0)
+    figures = {"arguments": arguments, "output": results}
+    return [*found, own("peak") | _figures(most, simulated.LOWER, ASSUMES["jax"]) | figures]
+
+
+def _plan(name: str, strategy: str, size: str) -> list[Row]:
+    plan = simulated.plan(name, shapes(name, size), strategy)
+    row = head("jax", name, strategy, size, "plan") | _figures(plan.peak, simulated.EXACT, ASSUMES["plan"])
+    return [row | {"kind": "planned", "arguments": plan.argument, "output": plan.output, "temp": plan.temp}]
+
+
+def _figures(size: int, bound: str, assumes: str) -> Row:
+    return {"bytes": size, "bound": bound, "assumes": assumes}
+
+
+def resources(size: str, start: float) -> list[Row]:
+    """The seconds since the start, those of them on a processor, and the most memory that this process has had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    figures = {"bytes": most, "seconds": round(perf_counter() - start, 1), "cpu_seconds": round(process_time(), 1)}
+    row = {"id": f"memory/simulated/{size}/resources", "size": size, "phase": "resources", "kind": "observed"}
+    return [row | {"problem": None, "framework": "both", "status": "ok"} | figures]

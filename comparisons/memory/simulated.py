@@ -1,0 +1,115 @@
+"""The same ledger with no allocation: shapes alone, on each side's own instruments, at any size."""
+
+from importlib import import_module
+
+import jax
+import torch
+
+import jax_impl.first_order
+import jax_impl.memory
+import torch_impl.memory
+from comparisons.frameworks import compiled, jax_scope
+from comparisons.layout import to_flax
+from comparisons.memory import sides
+from comparisons.memory.predictions import PULLED_TRUNK, PULLED_WHOLE
+from comparisons.memory.sides import Side
+from comparisons.problems import Problem
+from comparisons.scenarios import STRATEGIES
+from jax_impl.memory.peak import Plan
+
+Marks = list[tuple[str, int]]
+EXACT, LOWER, UPPER = "exact", "lower bound", "upper bound"
+KERNELS = ("conv", "recurrent")  # their kernels allocate inside, which no operation returns
+PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
+CONSTANTS = (  # at their peak a number of the program is a tensor of 8 B
+    ("digits", "per_loss_functional"),
+    ("digits", "feature_gradients"),
+    ("attention", "per_loss_functional"),
+)
+
+
+def bound(name: str, strategy: str) -> str:
+    """What a simulated PyTorch peak is to the measured one.
+
+    An operation's inside is not simulated: a convolution's and an LSTM's own buffers, the random state that a
+    checkpoint keeps (5,056 B), constants. In forward mode PyTorch takes other steps when it is watched, with larger
+    buffers.
+    """
+    if strategy == "directional":
+        return UPPER
+    missed = name in KERNELS or strategy == "summed_checkpointed" or (name, strategy) in CONSTANTS
+    return LOWER if missed else EXACT
+
+
+def torch_side(name: str, shapes: Problem, strategy: str) -> Side:
+    """Leaves without memory; call it inside `torch_impl.memory.simulated()`."""
+    params = {key: torch.empty(value.shape, requires_grad=True) for key, value in shapes.params.items()}
+    kinds = {"f": torch.float32, "i": torch.int64}
+    batch = {key: torch.empty(value.shape, dtype=kinds[value.dtype.kind]) for key, value in shapes.batch.items()}
+    rest = ({key: torch.empty(value.shape) for key, value in params.items()},) if _along(strategy) else ()
+    return Side(import_module(f"torch_impl.models.{name}").losses(batch), params, batch, rest)
+
+
+def jax_side(name: str, shapes: Problem, strategy: str) -> Side:
+    """Shapes in place of arrays, and the strategy's losses still to be made of the batch."""
+    params = {key: _shape(value) for key, value in to_flax(shapes.params, shapes.layout).items()}
+    batch = {key: _shape(value) for key, value in shapes.batch.items()}
+    return Side(import_module(f"jax_impl.models.{name}").losses, params, batch, (params,) if _along(strategy) else ())
+
+
+def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[Marks, int, int, str]:
+    """Marks at every phase, the peak beyond the arguments, the arguments' bytes, and why there are no marks."""
+    with torch_impl.memory.simulated():
+        side = torch_side(name, shapes, strategy)
+        marks: Marks = []
+        why = ""
+        with torch_impl.memory.Allocations(side.arrays) as seen:
+            try:
+                marks = sides.torch_phases(strategy, side)
+            except RuntimeError as error:
+                if "torch.func" not in str(error):
+                    raise
+                why = str(error)
+        if why:
+            with torch_impl.memory.Allocations(side.arrays) as seen:
+                sides.run(strategy, side)()
+        return marks, seen.peak, sides.nbytes(side.arrays), why
+
+
+def in_jax(name: str, shapes: Problem, strategy: str) -> tuple[Marks, int, int]:
+    """Marks at every phase, the arguments' bytes and the results'; a strategy that leaves no pullback is not traced."""
+    side = jax_side(name, shapes, strategy)
+    take = getattr(jax_impl.first_order, strategy)
+    marks: Marks = []
+    if strategy in PULLED:
+        with jax_impl.memory.phases() as (marks, ledgers):
+            jax.eval_shape(lambda batch, params: take(side.losses(batch), params), side.batch, side.params)
+        marks = [*marks, ("dropped", sum(ledger.bytes for ledger in ledgers))]
+    return marks, _bytes(side.arrays), _results(side, strategy, len(shapes.losses))
+
+
+def _results(side: Side, strategy: str, losses: int) -> int:
+    gives = STRATEGIES[strategy].gives
+    if gives == "features":
+        z = jax.eval_shape(lambda batch, params: side.losses(batch).trunk(params), side.batch, side.params)
+        return losses * _bytes(z)
+    return {"total": _bytes(side.params), "per_loss": losses * _bytes(side.params), "along": 4 * losses}[gives]
+
+
+def plan(name: str, shapes: Problem, strategy: str) -> Plan:
+    """The compiled plan, from shapes; nothing runs, but the compiler takes its time."""
+    side = jax_side(name, shapes, strategy)
+    with jax_scope(sides.DTYPE, "cpu"):
+        return jax_impl.memory.peak(compiled(name, strategy), side.batch, side.params, *side.rest)
+
+
+def _along(strategy: str) -> bool:
+    return STRATEGIES[strategy].gives == "along"
+
+
+def _shape(value) -> jax.ShapeDtypeStruct:
+    return jax.ShapeDtypeStruct(value.shape, {"f": "float32", "i": "int32"}[value.dtype.kind])
+
+
+def _bytes(tree: object) -> int:
+    return sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(tree))

@@ -1,0 +1,44 @@
+"""On a GPU: what both allocators say, beside the prediction and the simulation."""
+
+import jax
+import pytest
+import torch
+
+from comparisons.memory import ledger, predictions, sides, simulated
+from comparisons.memory.predictions import Sizes
+from comparisons.problems import SIZES, problem, shapes
+
+GPU = torch.cuda.is_available() and any(device.platform == "gpu" for device in jax.devices())
+pytestmark = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not GPU, reason="needs an NVIDIA GPU that both frameworks see"),
+]
+STRATEGIES = ["summed", "per_loss_retained", "per_loss_batched", "per_loss_chunked"]
+CELLS = [(name, strategy) for name in ("many_heads", "attention") for strategy in STRATEGIES]
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_pytorch_holds_what_the_closed_form_says(strategy):
+    sizes = Sizes(**SIZES["many_heads"]["default"])
+    marks = dict(sides.torch_phases(strategy, sides.torch_side("many_heads", problem("many_heads"), strategy, "cuda")))
+    assert marks["forward"] == predictions.phase("torch", strategy, "forward", sizes)
+    assert marks["dropped"] == 0
+
+
+@pytest.mark.parametrize(("name", "strategy"), CELLS)
+def test_pytorch_peaks_within_2_percent_of_the_simulation(name, strategy):
+    """`max_memory_allocated` rounds each block up to 512 B; the libraries' workspaces are made by a first call."""
+    side = sides.torch_side(name, problem(name, "large"), strategy, "cuda")
+    _, peak, arguments, _ = simulated.in_torch(name, shapes(name, "large"), strategy)
+    measured = sides.torch_peak(strategy, side, "cuda") + arguments
+    assert measured == pytest.approx(peak + arguments, rel=0.02)
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("framework", ["torch", "jax"])
+def test_every_row_of_a_cell_is_there(framework, strategy):
+    """JAX's `peak_bytes_in_use` comes from a fresh process, with preallocation off."""
+    rows = ledger.rows(framework, "many_heads", strategy, "default", "cuda")
+    assert [row for row in rows if row["status"] not in ("ok", "unsupported")] == []
+    (peak,) = [row for row in rows if row["phase"] == "peak"]
+    assert peak["bytes"] >= peak["arguments"] > 0

@@ -1,0 +1,223 @@
+"""The instruments on a reader's own code: the public names, compiled calls, refusals; and no growth over many steps."""
+
+import gc
+import subprocess
+import sys
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import pytest
+import torch
+
+import gradparity
+import jax_impl.first_order
+import jax_impl.memory
+import torch_impl.memory
+from comparisons.memory import looking, sides
+from comparisons.problems import many_heads
+from comparisons.scenarios import STRATEGIES
+from torch_impl.memory import lifetime
+from torch_impl.memory.peak import _events
+
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+ROOT = Path(__file__).parent.parent
+SIZES = {"batch": 4, "width": 4, "depth": 2, "losses": 3}
+OWN_MODEL = """
+import torch, gradparity
+model, x = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh()), torch.ones(4, 8)
+with gradparity.held(model, x) as ledger:
+    loss = model(x).sum()
+print(ledger)
+"""
+OWN_FUNCTION = """
+import jax.numpy as jnp, gradparity
+w, x = jnp.ones((8, 8)), jnp.ones((4, 8))
+for kept in gradparity.residuals(lambda w: jnp.tanh(x @ w), w):
+    print(kept.op, kept.bytes, kept.kind, kept.line)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "absent", "says"),
+    [(OWN_MODEL, "jax", "128 B held for backward in 1 saved tensors"), (OWN_FUNCTION, "torch", "tanh 128 activation")],
+    ids=["held", "residuals"],
+)
+def test_three_lines_on_ones_own_code(code, absent, says):
+    """Each loads its own framework alone."""
+    code += f"import sys; assert {absent!r} not in sys.modules"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert says in done.stdout
+
+
+def test_the_public_names_are_the_instruments():
+    assert gradparity.held is torch_impl.memory.held
+    assert gradparity.residuals is jax_impl.memory.residuals
+
+
+def test_hooks_around_a_compiled_call_see_what_it_saves():
+    x = torch.ones(64, requires_grad=True)
+    compiled = torch.compile(lambda v: torch.tanh(v.exp()).sum(), backend="aot_eager")
+    with torch_impl.memory.held(x) as ledger:
+        loss = compiled(x)
+    assert ledger.bytes == 2 * x.nbytes
+    loss.backward()
+    assert ledger.bytes == 0
+
+
+def test_residuals_across_jit_are_its_outputs_and_keep_their_lines():
+    x = jnp.ones(64)
+    jitted = jax.jit(lambda v: jnp.tanh(jnp.sin(v)).sum())
+    _, pullback = jax_impl.memory.compiled_vjp(jitted, x)
+    rows = jax_impl.memory.residuals(jitted, x)
+    assert jax_impl.memory.held(pullback).bytes == sum(row.bytes for row in rows) == 3 * x.nbytes
+    assert [row.op for row in rows] == ["cos", "tanh", "sub"]
+    line = test_residuals_across_jit_are_its_outputs_and_keep_their_lines.__code__.co_firstlineno + 2
+    assert all(f"test_memory_instruments.py:{line}" in row.line for row in rows)
+
+
+@pytest.mark.parametrize("transform", [torch.func.grad, torch.func.vmap], ids=["grad", "vmap"])
+def test_recording_inside_torch_func_is_refused(transform):
+    def inside(x):
+        with torch_impl.memory.held(x):
+            return x.exp().sum()
+
+    with pytest.raises(RuntimeError, match=r"`held` cannot see into torch\.func: .* take the gradients with"):
+        transform(inside)(torch.ones(2, 3) if transform is torch.func.vmap else torch.ones(3))
+
+
+def test_recording_inside_a_traced_function_is_refused():
+    def inside(x):
+        with torch_impl.memory.held(x):
+            return x.exp().sum()
+
+    x = torch.ones(3, requires_grad=True)
+    with pytest.raises(Exception, match="put the block around its call"):
+        torch.compile(inside, backend="eager", fullgraph=True)(x)
+    with pytest.raises(RuntimeError, match="put the block around its call"):
+        torch.jit.trace(inside, (x,))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+def test_recording_in_a_broken_graph_is_right():
+    """Without `fullgraph` the compiler leaves such a block to Python, and what runs there is seen."""
+
+    def inside(x):
+        with torch_impl.memory.held(x) as ledger:
+            y = x.exp().sum()
+        return y, ledger.bytes
+
+    x = torch.ones(3, requires_grad=True)
+    assert torch.compile(inside, backend="eager")(x)[1] == x.nbytes
+
+
+def test_nested_recorders_are_refused_and_the_outer_goes_on():
+    x = torch.ones(3, requires_grad=True)
+    with torch_impl.memory.held(x) as outer:
+        with pytest.raises(RuntimeError, match="already recording: leave that block first"):
+            torch_impl.memory.held(x).__enter__()
+        y = x.exp()
+    assert outer.bytes == y.nbytes
+    with torch_impl.memory.phases(outer), pytest.raises(RuntimeError, match="already recording"):
+        torch_impl.memory.phases(outer).__enter__()
+    with jax_impl.memory.phases(), pytest.raises(RuntimeError, match="already recording"):
+        jax_impl.memory.phases().__enter__()
+
+
+@pytest.mark.filterwarnings("ignore:Some donated buffers were not usable")
+def test_a_donated_pullback_is_refused():
+    _, pullback = jax_impl.memory.compiled_vjp(jnp.sin, jnp.ones(3))
+    jax.jit(lambda pullback, cotangent: pullback(cotangent), donate_argnums=0)(pullback, jnp.ones(3))
+    with pytest.raises(ValueError, match=r"`pullback` was donated or deleted: take it again with jax\.vjp"):
+        jax_impl.memory.held(pullback)
+
+
+def test_residuals_of_what_has_no_shape_are_refused():
+    with pytest.raises(TypeError, match=r"`args` should be arrays or jax\.ShapeDtypeStructs \(got a str in them\)"):
+        jax_impl.memory.residuals(jnp.sin, "x")
+
+
+def test_not_recording_costs_nothing():
+    """After the block no hook and no patch is left: what runs next is what ran before."""
+    original = torch.autograd.grad, torch.autograd.backward, jax.vjp, jax.grad
+    x = torch.ones(3, requires_grad=True)
+    with torch_impl.memory.held(x) as ledger, torch_impl.memory.phases(ledger), jax_impl.memory.phases():
+        assert torch._C._autograd._top_saved_tensors_default_hooks(True) is not None
+        assert (torch.autograd.grad, torch.autograd.backward, jax.vjp, jax.grad) != original
+    assert torch._C._autograd._top_saved_tensors_default_hooks(True) is None
+    assert (torch.autograd.grad, torch.autograd.backward, jax.vjp, jax.grad) == original
+    x.exp()
+    assert ledger.bytes == 0
+    assert torch.utils._python_dispatch._get_current_dispatch_mode() is None
+
+
+@pytest.mark.parametrize(("side", "calls"), [("torch", looking.in_torch), ("jax", looking.in_jax)])
+def test_the_cost_of_recording_is_a_row(side, calls):
+    (row,) = looking.rows(side, calls, "cpu", seconds=0.05)
+    assert row["status"] == "ok"
+    assert 0 < row["low"] <= row["ratio"] <= row["high"]
+    steps = calls("cpu")
+    assert steps["recorded"]() == 0 or side == "jax"  # the backward has released what was recorded
+
+
+def torch_growth(strategy: str, steps: int) -> int:
+    """Bytes allocated less bytes released over the steps, once the first has made what stays."""
+    side = sides.torch_side("many_heads", many_heads(**SIZES), strategy)
+    step = sides.run(strategy, side)
+
+    def clear():
+        for p in side.params.values():
+            p.grad = None
+
+    def soak():
+        for _ in range(steps):
+            step()
+        clear()
+
+    step()
+    clear()
+    gc.collect()
+    return sum(_events(soak))
+
+
+def jax_growth(strategy: str, steps: int) -> int:
+    """How many more arrays are alive after the steps; each pulls pullbacks that left their functions."""
+    side = sides.jax_side("many_heads", many_heads(**SIZES))
+    side = side._replace(rest=sides.jax_rest(many_heads(**SIZES), strategy))
+    step = jax.jit(sides.run(strategy, side, jax_impl.first_order))
+    jax.block_until_ready(step())
+    gc.collect()
+    before = len(jax.live_arrays())
+    for _ in range(steps):
+        jax.block_until_ready(step())
+    assert step._cache_size() == 1
+    return len(jax.live_arrays()) - before
+
+
+STEPS = [30, pytest.param(1000, marks=pytest.mark.slow)]
+
+
+@pytest.mark.parametrize("steps", STEPS)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_steps_leave_nothing_behind_in_pytorch(strategy, steps):
+    assert torch_growth(strategy, steps) == 0
+
+
+@pytest.mark.parametrize(
+    ("strategy", "steps"),
+    [("per_loss_retained", 30), *(pytest.param(name, 1000, marks=pytest.mark.slow) for name in STRATEGIES)],
+)
+def test_steps_leave_nothing_behind_in_jax(strategy, steps):
+    assert jax_growth(strategy, steps) == 0
+
+
+def test_a_leak_is_seen():
+    kept: list = []
+    assert sum(_events(lambda: kept.append(torch.ones(256)))) == 1024
+
+
+@pytest.mark.parametrize("steps", STEPS)
+def test_the_cycle_of_create_graph_grows_with_its_steps_and_is_cured(steps):
+    found = lifetime.reference_cycle(steps=steps, n=16)
+    assert found[f"{steps} steps"] == steps * found["one step"] > 0
+    assert found["cured"] == 0
