@@ -8,7 +8,7 @@ __all__ = ["curves", "simulate", "small", "tables", "units"]
 
 
 def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
-    """The ledger of the grid's cells, the closed forms' sweep, the curves, the stated behaviours, what looking costs."""
+    """The ledger of the cells, the closed forms' sweep, the curves, the stated behaviours, what looking costs."""
     from comparisons.memory import along, behaviours, ledger, looking, sweep  # the tables load no framework
 
     ledgers = [*ledger.units(grid, size, device), *sweep.units(device), *along.units()]
