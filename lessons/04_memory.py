@@ -73,7 +73,8 @@ support.compare(prediction, tuple(retained.values()))
 # With `exp` the graph does hold something: its result. Retaining stores nothing new. It stops the usual shrinking.
 #
 # ## JAX
-# A pullback's residuals can be counted in the same way. The rules are JAX's own: `tanh`, for example, keeps two arrays.
+# A pullback's residuals can be counted in the same way. The rules are JAX's own: `tanh`, for example, keeps two arrays
+# (one from JAX 0.11.2 on).
 
 # %%
 jhuge = jnp.ones((1000, 1000))

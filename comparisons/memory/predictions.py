@@ -1,5 +1,6 @@
 """`many_heads` in closed form: the bytes that each framework holds, from the sizes alone."""
 
+from importlib.metadata import version
 from typing import NamedTuple
 
 
@@ -11,8 +12,12 @@ class Sizes(NamedTuple):
     hidden: int = 0
 
 
+# What JAX's tanh keeps of its own: it and one minus it; from 0.11.2 on one minus its square alone.
+TANH_IN_JAX = 1 if tuple(map(int, version("jax").split(".")[:3])) >= (0, 11, 2) else 2
 WHOLE = ("summed", "accumulated", "per_loss_retained", "per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
-PULLED_WHOLE = ("per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
+PULLED_# What JAX's tanh keeps of its own: it and one minus it; from 0.11.2 on one minus its square alone.
+TANH_IN_JAX = 1 if tuple(map(int, version("jax").split(".")[:3])) >= (0, 11, 2) else 2
+WHOLE = ("per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
 PULLED_TRUNK = ("summed_split", "accumulated", "per_loss_retained", "per_loss_split")
 
 
@@ -20,7 +25,8 @@ def held(framework: str, sizes: Sizes, itemsize: int = 4) -> int:
     """What the whole graph or the whole compiled pullback holds after the forward.
 
     PyTorch saves one array a tanh: `depth * batch * width`, and for each head its hidden tanh and the difference that
-    is squared. JAX keeps two a tanh, tanh and one minus tanh, and a copy of the input.
+    is squared. JAX keeps a copy of the input and two a tanh: what its derivative is made from, and what the next
+    product reads.
     """
     return itemsize * (_trunk(framework, sizes) + sizes.losses * _head(framework, sizes))
 
@@ -52,7 +58,8 @@ def _torch(strategy: str, name: str, sizes: Sizes) -> int | None:
 
 def _jax(strategy: str, name: str, sizes: Sizes) -> int | None:
     trunk, head = _trunk("jax", sizes), _head("jax", sizes)
-    forward = dict.fromkeys(PULLED_WHOLE, trunk + sizes.losses * head) | dict.fromkeys(PULLED_TRUNK, trunk)
+    unread = (2 - TANH_IN_JAX) * sizes.batch * sizes.width  # the features: no product of the trunk reads them
+    forward = dict.fromkeys(PULLED_WHOLE, trunk + sizes.losses * head) | dict.fromkeys(PULLED_TRUNK, trunk - unread)
     forward["accumulated"] += head
     if strategy not in forward or name not in ("forward", "last", "dropped"):
         return None

@@ -24,13 +24,16 @@ def held(pullback: Callable, inputs: Any = ()) -> "Ledger":
     """A ledger of a pullback's residuals, exact at any moment: a pullback is a pytree, and these are its leaves.
 
     >>> w, x = jnp.ones((8, 8)), jnp.ones((4, 8))
-    >>> z, pullback = jax.vjp(lambda w: jnp.tanh(x @ w), w)
+    >>> z, pullback = jax.vjp(lambda w: jnp.exp(x @ w), w)
     >>> ledger = held(pullback, x)
-    >>> ledger.bytes  # tanh's output (4, 8) and one minus it (4, 8), 4 bytes each
-    256
-    >>> del pullback
-    >>> ledger.bytes  # tanh's output is `z` itself, which lives on
+    >>> ledger.bytes  # exp's output (4, 8), 4 bytes each
     128
+    >>> del pullback
+    >>> ledger.bytes  # it is `z` itself, which lives on
+    128
+    >>> del z
+    >>> ledger.bytes
+    0
 
     The differentiated arguments are kept apart (`pullback.args_res`), and so are the arrays in `inputs`, which live
     anyway. A pullback that `jax.jit` returned has copies of both: it owns all that it keeps. Only weak references
