@@ -13,7 +13,9 @@ from comparisons.higher_order.programs import Program
 from comparisons.rows import Row
 
 PRODUCTS = re.compile(r"aten::(mm|bmm|addmm|baddbmm|mkldnn_convolution|convolution\w*|_convolution\w*|mv|dot)$")
-HLO = re.compile(r"^\s*(?:ROOT )?%?([\w.-]+) = \S+ (convolution|dot|custom-call)\(", re.MULTILINE)
+COMPUTATION = re.compile(r"^(?:ENTRY )?%?([\w.-]+) \([^\n]*\{\n(.*?)^\}", re.MULTILINE | re.DOTALL)
+INSTRUCTION = re.compile(r"^\s+(?:ROOT )?%?([\w.-]+) = .*?[\])}] ([\w-]+)\((.*)$", re.MULTILINE)
+CALLED = re.compile(r"(?:calls|to_apply)=%?([\w.-]+)")
 
 
 def cause(gradient: Program, product: Program, row: Row, device: str) -> str:
@@ -51,7 +53,7 @@ def profile_torch(program: Program, repeats: int = 3) -> Counter:
 
 def profile_jax(program: Program, repeats: int = 3) -> Counter:
     """Seconds of each of XLA's instructions on all threads, products as one, from the trace that JAX writes."""
-    products = {name for name, _ in HLO.findall(program.text)}
+    products = in_products(program.text)
     found: Counter = Counter()
     for plane in _traced(program.call, repeats).planes:
         for line in plane.lines:
@@ -62,6 +64,17 @@ def profile_jax(program: Program, repeats: int = 3) -> Counter:
                     name = "products" if op in products else re.sub(r"[.\d]+$", "", op)
                     found[name] += event.duration_ns / 1e9 / repeats
     return found
+
+
+def in_products(text: str) -> set[str]:
+    """The instructions of a compiled program that are a product, or a fusion or a call with one inside."""
+    bodies = {name: INSTRUCTION.findall(body) for name, body in COMPUTATION.findall(text)}
+
+    def holds(opcode: str, rest: str) -> bool:
+        inside = [line for called in CALLED.findall(rest) for line in bodies.get(called, [])]
+        return opcode in ("dot", "convolution") or any(holds(*line[1:]) for line in inside)
+
+    return {name for lines in bodies.values() for name, *line in lines if holds(*line)}
 
 
 def _traced(call: Callable[[], object], repeats: int):
