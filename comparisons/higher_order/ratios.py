@@ -8,13 +8,13 @@ import torch
 from comparisons.cost.timing import interleaved, ratio
 from comparisons.frameworks import jax_scope
 from comparisons.higher_order import counts, held, profiles, programs
+from comparisons.higher_order.cost_tables import NETWORKS
 from comparisons.higher_order.programs import GRADIENT, Program
 from comparisons.memory.sides import DTYPE
 from comparisons.pitfalls.programs import compiler
 from comparisons.problems import BUILD
 from comparisons.rows import Row, Unit, failed
 
-NETWORKS = {"many_heads": "MLP", "conv": "conv", "attention": "attention"}
 SIZES: dict[str, dict[str, dict[str, int]]] = {  # products, not elementwise work, take most of the default's time
     "many_heads": {
         "tiny": {"batch": 8, "width": 8, "depth": 2, "losses": 2},
@@ -40,9 +40,9 @@ WAYS = {
 TARGETED, TARGET = ("many_heads", "attention"), 0.8
 
 
-def units(full: bool = False, device: str = "cpu", size: str | None = None) -> list[Unit]:
-    """One unit for each network and way; compiled PyTorch only in the full run. A GPU gets larger networks."""
-    size = size or ("large" if device == "cuda" else "default")
+def units(full: bool = False, device: str = "cpu", size: str = "default") -> list[Unit]:
+    """One unit for each network and way; compiled PyTorch only in the full run. A GPU's default networks are large."""
+    size = "large" if device == "cuda" and size == "default" else size
     return [
         Unit("higher_order", "cost", f"products  {NETWORKS[name]}  {way}", partial(rows, name, way, size, device))
         for name in SIZES
