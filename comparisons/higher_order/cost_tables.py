@@ -20,7 +20,7 @@ def ratios(rows: list[Row]) -> Table:
         if "seconds" not in row:
             lines.append([*name, row["status"].replace("_", " "), row["reason"], "", "", "", "", ""])
         elif row["strategy"] == "summed":
-            gflops = f"{row['flops'] / row['seconds'] / 1e9:.1f} GFLOP/s" if row["flops"] else ""
+            gflops = f"{row['flops'] / row['seconds'] / 1e9:.1f} GFLOP/s"
             lines.append([*name, "the gradient", "1", "1", gflops, "1", _seconds(row), _counted(row)])
         else:
             time = f"{row['time_ratio']:.2f} ({row['spread'][0]:.2f} to {row['spread'][1]:.2f})"
@@ -124,8 +124,6 @@ def _seconds(row: Row) -> str:
 
 
 def _counted(row: Row) -> str:
-    if row["flops"] is None:
-        return "not counted"
     return "to the FLOP" if row["status"] == "ok" else f"DIFFERS {row['flops'] - row['predicted']:+,}"
 
 

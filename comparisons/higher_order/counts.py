@@ -57,32 +57,31 @@ def conv(problem: Problem) -> Products:
 COUNT = {"many_heads": many_heads, "attention": attention, "conv": conv}
 
 
-def predicted(framework: str, strategy: str, name: str, problem: Problem) -> int:
-    """What `flops` should count for the gradient (`summed`) or for one mode of a product, of one loss.
+def predicted(mode: str, strategy: str, name: str, problem: Problem) -> int:
+    """What `flops` should count for the gradient (`summed`) or for one product of one loss, in eager, compile or jit.
 
-    Eager PyTorch runs 9F, or 8F in reverse over forward. JAX leaves out what no result needs: 8F in every mode. A
-    product between activations costs 9F in all of them. PyTorch's forward mode multiplies the data's zero tangent
-    too; the double backward of its convolution also makes the data's gradient. JAX's inner product of gradient and
-    direction is a product with the number 1 when it is transposed, 2 for each parameter.
+    Eager PyTorch runs 9F, or 8F in reverse over forward. JAX leaves out what no result needs: 8F throughout. A product
+    between activations costs 9F in all of them. PyTorch's forward mode multiplies the data's zero tangent too, and
+    the double backward of its convolution also makes the data's gradient. PyTorch's graph without dead code has 8F in
+    forward over reverse; a convolution's backward stays whole. JAX's inner product of gradient and direction is a
+    product with the number 1 when it is transposed, 2 for each parameter.
     """
     p = COUNT[name](problem)
     if strategy == "summed":
         return 3 * p.forward - p.first
-    if framework == "torch":
-        return {
-            "hvp_forward_over_reverse": 9 * p.forward - 3 * p.first,
-            "hvp_reverse_over_forward": 8 * p.forward + p.between - 3 * p.first,
-            "hvp_reverse_over_reverse": 9 * p.forward - 5 * p.first + p.convolved,
-        }[strategy]
-    needed = 8 * p.forward + p.between - 5 * p.first
-    if strategy == "hvp_reverse_over_reverse":
-        needed += 2 * sum(w.size for w in problem.params.values()) + p.swapped
-    return needed
-
-
-def flop_ratio(row: dict, base: dict, problem: Problem) -> float:
-    """Counted; of compiled PyTorch, whose operators nobody sees, what its graph needs without dead code."""
-    if row["flops"] is not None:
-        return row["flops"] / base["flops"]
-    p = COUNT[row["problem"]](problem)
-    return (8 * p.forward + p.between - 5 * p.first) / (3 * p.forward - p.first)
+    if mode == "jit":
+        reverse_twice = strategy == "hvp_reverse_over_reverse"
+        extra = 2 * sum(w.size for w in problem.params.values()) + p.swapped if reverse_twice else 0
+        return 8 * p.forward + p.between - 5 * p.first + extra
+    forward_last = 8 * p.forward + p.between - 3 * p.first
+    eager = {
+        "hvp_forward_over_reverse": 9 * p.forward - 3 * p.first,
+        "hvp_reverse_over_forward": forward_last,
+        "hvp_reverse_over_reverse": 9 * p.forward - 5 * p.first + p.convolved,
+    }
+    graph = {
+        "hvp_forward_over_reverse": forward_last + 2 * p.convolved,
+        "hvp_reverse_over_forward": forward_last,
+        "hvp_reverse_over_reverse": 9 * p.forward - 5 * p.first,
+    }
+    return {"eager": eager, "compile": graph}[mode][strategy]

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import jax
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import jax_impl.cost
 import jax_impl.first_order
@@ -30,7 +31,7 @@ class Program(NamedTuple):
     """`call()` gives the result once it is there; `flops()` and `peak()` (bytes, arguments included) measure it."""
 
     call: Callable[[], object]
-    flops: Callable[[], int | None]
+    flops: Callable[[], int]
     peak: Callable[[], int]
     compile_seconds: float | None = None
     text: str = ""
@@ -47,7 +48,10 @@ def eager(name: str, problem: Problem, device: str) -> dict[str, Program]:
 
 
 def compiled(name: str, problem: Problem, device: str) -> dict[str, Program]:
-    """The same four in `torch.func`, each one compiled graph: parameters, batch and direction are its arguments."""
+    """The same four in `torch.func`, traced to one graph each and compiled: parameters and batch are its arguments.
+
+    FLOPs are those of the graph that the compiler is given, without dead code.
+    """
     side = sides.torch_side(name, problem, "directional", device)
     model = import_module(f"torch_impl.models.{name}")
     arguments = ({key: p.detach() for key, p in side.params.items()}, side.batch, *side.rest)
@@ -58,25 +62,22 @@ def compiled(name: str, problem: Problem, device: str) -> dict[str, Program]:
             with torch_impl.higher_order.composed():
                 return derivative(lambda p: sum(losses(p).values()), params, direction)
 
+        start = perf_counter()
+        graph = make_fx(taken)(*arguments)
+        graph.graph.eliminate_dead_code()
+        graph.recompile()
         torch.compiler.reset()
-        call, start = partial(torch.compile(taken, fullgraph=True), *arguments), perf_counter()
+        call = partial(torch.compile(graph, fullgraph=True), *arguments)
         torch_impl.cost.ready(call())
-        return _torch(call, lambda: None, side, device)._replace(compile_seconds=perf_counter() - start)
+        made = _torch(call, partial(torch_impl.cost.flops, graph, *arguments), side, device)
+        return made._replace(compile_seconds=perf_counter() - start)
 
     return {run: program(derivative) for run, derivative in FUNCTIONAL.items()}
 
 
 def jitted(name: str, problem: Problem, device: str) -> dict[str, Program]:
     """JAX under `jit`: parameters, batch and direction are arguments, and the scope is the caller's."""
-    side = sides.jax_side(name, problem)
-    model = import_module(f"jax_impl.models.{name}")
-    arguments = (side.params, side.batch, *sides.jax_rest(problem, "directional"))
-
-    def gradient(params, batch, direction):
-        return jax_impl.first_order.summed(model.losses(batch), params)
-
-    def product(mode, params, batch, direction):
-        return getattr(jax_impl.higher_order, mode)(jax_impl.higher_order.total(model.losses(batch)), params, direction)
+    functions, arguments = jax_functions(name, problem)
 
     def program(function: Callable) -> Program:
         start = perf_counter()
@@ -86,7 +87,22 @@ def jitted(name: str, problem: Problem, device: str) -> dict[str, Program]:
         peak = lambda: jax_impl.memory.peak(made).peak  # noqa: E731
         return Program(lambda: jax_impl.cost.ready(made(*arguments)), flops, peak, seconds, made.as_text())
 
-    return {GRADIENT: program(gradient)} | {mode: program(partial(product, mode)) for mode in MODES}
+    return {run: program(function) for run, function in functions.items()}
+
+
+def jax_functions(name: str, problem: Problem) -> tuple[dict[str, Callable], tuple]:
+    """The four as functions of the parameters, the batch and the direction, and these."""
+    side = sides.jax_side(name, problem)
+    model = import_module(f"jax_impl.models.{name}")
+
+    def gradient(params, batch, direction):
+        return jax_impl.first_order.summed(model.losses(batch), params)
+
+    def product(mode, params, batch, direction):
+        return getattr(jax_impl.higher_order, mode)(jax_impl.higher_order.total(model.losses(batch)), params, direction)
+
+    found: dict[str, Callable] = {GRADIENT: gradient} | {mode: partial(product, mode) for mode in MODES}
+    return found, (side.params, side.batch, *sides.jax_rest(problem, "directional"))
 
 
 def _torch(call: Callable[[], object], flops: Callable, side: sides.Side, device: str) -> Program:

@@ -74,10 +74,9 @@ def _measured(head: Row, made: dict[str, Program], problem, seconds: float) -> l
         row = head | {"id": f"{head['id']}/{run}", "strategy": run, "flops": program.flops(), "peak": program.peak()}
         row |= {"seconds": median(samples[run]), "compile_seconds": program.compile_seconds}
         row |= {"threads": torch.get_num_threads() if head["framework"] == "torch" else None}
-        if row["flops"] is not None:
-            row["predicted"] = counts.predicted(head["framework"], run, head["problem"], problem)
-            if row["flops"] != row["predicted"]:
-                row |= {"status": "differs", "reason": f"{row['flops']:,} FLOPs; predicted {row['predicted']:,}"}
+        row["predicted"] = counts.predicted(head["mode"], run, head["problem"], problem)
+        if row["flops"] != row["predicted"]:
+            row |= {"status": "differs", "reason": f"{row['flops']:,} FLOPs; predicted {row['predicted']:,}"}
         if run != GRADIENT:
             base, time = found[0], ratio(samples, run, GRADIENT)
             row |= {
@@ -85,7 +84,7 @@ def _measured(head: Row, made: dict[str, Program], problem, seconds: float) -> l
                 "spread": [time.low, time.high],
                 "peak_ratio": row["peak"] / base["peak"],
             }
-            count = counts.flop_ratio(row, base, problem)
+            count = row["flops"] / base["flops"]
             row |= {"flop_ratio": count, "achieved": count / time.median}
         found.append(row)
     for row in found[1:]:
