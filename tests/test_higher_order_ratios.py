@@ -182,6 +182,7 @@ def test_the_rows_hold_on_a_gpu(name, way):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # what inductor warns of while it compiles is its own
 @pytest.mark.skipif(not ratios.compiler(), reason="inductor needs a C++ compiler: none found")
 @pytest.mark.parametrize("name", ratios.SIZES)
 def test_all_modes_compile(name):

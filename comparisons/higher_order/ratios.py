@@ -18,7 +18,7 @@ from comparisons.rows import Row, Unit, failed
 SIZES: dict[str, dict[str, dict[str, int]]] = {  # products, not elementwise work, take most of the default's time
     "many_heads": {
         "tiny": {"batch": 8, "width": 8, "depth": 2, "losses": 2},
-        "default": {"batch": 512, "width": 512, "depth": 3, "losses": 4},
+        "default": {"batch": 512, "width": 384, "depth": 3, "losses": 4},
         "large": {"batch": 8192, "width": 4096, "depth": 4, "losses": 4},
     },
     "conv": {
@@ -28,7 +28,7 @@ SIZES: dict[str, dict[str, dict[str, int]]] = {  # products, not elementwise wor
     },
     "attention": {
         "tiny": {"batch": 4, "width": 8, "depth": 1},
-        "default": {"batch": 64, "width": 256, "depth": 1},
+        "default": {"batch": 32, "width": 256, "depth": 1},
         "large": {"batch": 1797, "width": 1024, "depth": 4},
     },
 }
@@ -51,7 +51,7 @@ def units(full: bool = False, device: str = "cpu", size: str = "default") -> lis
     ]
 
 
-def rows(name: str, way: str, size: str, device: str = "cpu", seconds: float = 1.0) -> list[Row]:
+def rows(name: str, way: str, size: str, device: str = "cpu", seconds: float = 0.5) -> list[Row]:
     """A row for the gradient and for each mode; of `jit` and `eager` also what is held."""
     framework, build = WAYS[way]
     head: Row = {"id": f"higher_order/cost/{name}/{size}/{device}/{way}", "kind": "cost", "problem": name, "size": size}
