@@ -87,11 +87,11 @@ def judge(stated: Problem, slope: float, product, here, single, double, both) ->
 
 
 def steps(stated: Problem) -> np.ndarray:
-    """From an eighth of the parameters' length down, in units of the direction's."""
+    """From an eighth of the parameters' length down to what rounding hides, in units of the direction's."""
     length = {
         name: np.sqrt(_inner(arrays, arrays)) for name, arrays in (("x", stated.params), ("v", direction(stated)))
     }
-    return length["x"] / length["v"] * 0.5 ** np.array(HALVINGS)
+    return length["x"] / length["v"] * 0.5 ** np.array(HALVINGS[:11])
 
 
 def second_direction(stated: Problem) -> Arrays:
