@@ -54,7 +54,7 @@ def everything(
     from comparisons.scenarios import SECOND_ORDER, cells
 
     work += units(cells(full, table=SECOND_ORDER), size, device)
-    work += [*higher_order.units(), *memory.small(device), *lesson.units(), *pitfalls.units()]
+    work += [*higher_order.units(full, device, size), *memory.small(device), *lesson.units(), *pitfalls.units()]
     raise typer.Exit(job.take(work, device, json, markdown))
 
 
@@ -110,14 +110,21 @@ def memory(
 
 
 @app.command("higher_order")
-def higher_order_(json: Json = None) -> None:
-    """What is not defined in which mode; nested derivatives, gradients inside losses, and solves."""
+def higher_order_(
+    full: Annotated[bool, typer.Option("--full", help="Also every mode's judge, and compiled PyTorch.")] = False,
+    size: Size = "default",
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """What is not defined in which mode; nested derivatives, gradients inside losses, solves; what a product costs."""
+    usage.known("--size", [size], ("tiny", "default", "large"))
     usage.writable("--json", json)
     usage.frameworks()
+    usage.device(device)
 
     from comparisons import higher_order, job
 
-    raise typer.Exit(job.take(higher_order.units(), "cpu", json))
+    raise typer.Exit(job.take(higher_order.units(full, device, size), device, json))
 
 
 @app.command()

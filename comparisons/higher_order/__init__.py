@@ -10,14 +10,17 @@ __all__ = ["tables", "units"]
 SECTIONS = ("limits", "derivatives", "confusion", "flags", "applications", "weights")
 
 
-def units() -> list[Unit]:
-    """Every section's units, in order."""
-    return [unit for section in SECTIONS for unit in _section(section).units()]
+def units(full: bool = False, device: str = "cpu", size: str = "default") -> list[Unit]:
+    """Every section's units, in order; then the judge of products, what they cost, and what was published of that."""
+    found = [unit for section in SECTIONS for unit in _section(section).units()]
+    for section in ("taylor", "ratios"):
+        found += _section(section).units(full, device, size)
+    return [*found, *_section("anomaly").units(device), *_section("published").units()]
 
 
 def tables(rows: list[Row]) -> list[Table]:
     own = [(_section(s), [row for row in rows if row["kind"] in _section(s).KINDS]) for s in SECTIONS if rows]
-    return [module.table(found) for module, found in own if found]
+    return [*(module.table(found) for module, found in own if found), *_section("cost_tables").tables(rows)]
 
 
 def _section(name: str):

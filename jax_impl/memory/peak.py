@@ -24,13 +24,15 @@ def peak(f: Callable, *args: Any) -> Plan:
     """The plan of `jax.jit(f)` for these arguments: static and exact, made by the compiler, nothing runs.
 
     `args` are arrays or `jax.ShapeDtypeStruct`s. It is a plan for the default device: XLA's for the CPU is not its
-    plan for a GPU. What is observed there is `peak_in_use`.
+    plan for a GPU. What is observed there is `peak_in_use`. `f` may be compiled already: its plan is only read.
 
     >>> peak(lambda x: jnp.sin(x).sum(), jnp.ones(1000)).argument
     4000
     """
-    jitted = f if hasattr(f, "lower") else jax.jit(f)
-    plan = jitted.lower(*args).compile().memory_analysis()
+    program: Any = f
+    if not hasattr(f, "memory_analysis"):
+        program = (f if hasattr(f, "lower") else jax.jit(f)).lower(*args).compile()
+    plan = program.memory_analysis()
     return Plan(
         plan.argument_size_in_bytes, plan.output_size_in_bytes, plan.temp_size_in_bytes, plan.alias_size_in_bytes
     )
