@@ -109,6 +109,35 @@ def memory(
     raise typer.Exit(job.take(work, device, json))
 
 
+@app.command()
+def cost(
+    part: Annotated[list[str] | None, typer.Option("--part", help="Only this part; repeat for more.")] = None,
+    problem: Problems = None,
+    strategy: Strategies = None,
+    k: Annotated[list[int] | None, typer.Option("--k", help="Time with this many losses; repeat for more.")] = None,
+    full: Full = False,
+    device: Device = "cpu",
+    json: Json = None,
+) -> None:
+    """What do the strategies cost? FLOPs beside theory, time and peak beside the summed gradient's."""
+    from comparisons.cost import PARTS
+    from comparisons.problems import SIZES
+    from comparisons.scenarios import STRATEGIES
+
+    usage.known("--part", part or (), PARTS)
+    usage.known("--problem", problem or (), SIZES)
+    usage.known("--strategy", strategy or (), STRATEGIES)
+    usage.writable("--json", json)
+    usage.frameworks()
+    usage.device(device)
+
+    from comparisons import cost as question
+    from comparisons import job
+
+    work = question.units(part or (), problem or (), strategy or (), k or (), full, device)
+    raise typer.Exit(job.take(work, device, json))
+
+
 @app.command("higher_order")
 def higher_order_(
     full: Annotated[bool, typer.Option("--full", help="Also every mode's judge, and compiled PyTorch.")] = False,

@@ -8,11 +8,12 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from comparisons import gradients, higher_order, lesson, memory, pitfalls, results
+from comparisons import cost, gradients, higher_order, lesson, memory, pitfalls, results
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
 
 TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
+    "cost": cost.tables,
     "gradients": gradients.tables,
     "higher_order": higher_order.tables,
     "lesson": lesson.tables,

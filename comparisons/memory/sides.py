@@ -40,9 +40,9 @@ class Side(NamedTuple):
         return [self.params, self.batch, *self.rest]
 
 
-def torch_side(name: str, problem: Problem, strategy: str = "", device: str = "cpu") -> Side:
-    """Float32 leaves, new for this call."""
-    cast: dict = {"dtype": getattr(torch, DTYPE), "device": device}
+def torch_side(name: str, problem: Problem, strategy: str = "", device: str = "cpu", dtype: str = DTYPE) -> Side:
+    """Leaves that are new for this call."""
+    cast: dict = {"dtype": getattr(torch, dtype), "device": device}
     model = import_module(f"torch_impl.models.{name}")
     params = {key: torch.tensor(value, requires_grad=True, **cast) for key, value in problem.params.items()}
     batch = {key: _tensor(value, **cast) for key, value in problem.batch.items()}
