@@ -111,31 +111,48 @@ def memory(
 
 @app.command()
 def cost(
-    part: Annotated[list[str] | None, typer.Option("--part", help="Only this part; repeat for more.")] = None,
-    problem: Problems = None,
+    part: Annotated[
+        list[str] | None, typer.Option("--part", help="Only flops, shared, time, sweep or harness; repeat for more.")
+    ] = None,
+    problem: Annotated[
+        list[str] | None, typer.Option("--problem", help="Only this problem or regime; repeat for more.")
+    ] = None,
     strategy: Strategies = None,
     k: Annotated[list[int] | None, typer.Option("--k", help="Time with this many losses; repeat for more.")] = None,
-    full: Full = False,
+    full: Annotated[bool, typer.Option("--full", help="Every strategy, K and regime, and torch.compile.")] = False,
     device: Device = "cpu",
     json: Json = None,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Keep what the --json file holds, measure the rest.")
+    ] = False,
 ) -> None:
-    """What do the strategies cost? FLOPs beside theory, time and peak beside the summed gradient's."""
+    """What do the strategies cost? FLOPs beside theory; time, peak and error beside the summed gradient's.
+
+    Rows are written as soon as they are measured. Leave the machine to it: others' work shows in the times.
+    """
     from comparisons.cost import PARTS
+    from comparisons.cost.regimes import KS, REGIMES
     from comparisons.problems import SIZES
     from comparisons.scenarios import STRATEGIES
 
     usage.known("--part", part or (), PARTS)
-    usage.known("--problem", problem or (), SIZES)
+    usage.known("--problem", problem or (), dict.fromkeys([*SIZES, *REGIMES]))
     usage.known("--strategy", strategy or (), STRATEGIES)
     usage.writable("--json", json)
+    if resume and not json:
+        raise usage.BadUsage("--resume needs --json FILE, the file to go on with")
     usage.frameworks()
     usage.device(device)
 
     from comparisons import cost as question
     from comparisons import job
+    from comparisons.cost import room
+    from comparisons.live import Live
 
+    room.check(k or (KS if full else (8,)), REGIMES, device)
+    live = Live(json, device, resume) if json else None
     work = question.units(part or (), problem or (), strategy or (), k or (), full, device)
-    raise typer.Exit(job.take(work, device, json))
+    raise typer.Exit(job.take(work, device, json, live=live))
 
 
 @app.command("higher_order")

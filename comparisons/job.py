@@ -1,14 +1,16 @@
 """A run as a reader sees it: live progress, tables at the end, and everything measured kept whatever happens."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
 from rich.text import Text
 
 from comparisons import cost, gradients, higher_order, lesson, memory, pitfalls, results
+from comparisons.live import Live
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
 
@@ -24,13 +26,20 @@ TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}
 
 
-def take(units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None) -> int:
-    """Run the units, print the tables, write what was asked for; returns the exit status."""
+def take(
+    units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None, live: Live | None = None
+) -> int:
+    """Run the units, print the tables, write what was asked for; returns the exit status.
+
+    With `live`, what is in its file counts as done, and every unit's rows are written as soon as it is.
+    """
     rows: dict[str, list[Row]] = {unit.question: [] for unit in units}
+    units = live.begin(units, rows) if live else units
     done, interrupted = 0, False
     try:
-        for done in _progress(units, rows):  # noqa: B007
-            pass
+        for done in _progress(units, rows):
+            if live:
+                live.keep(units[done - 1], rows)
     except KeyboardInterrupt:
         interrupted = True
     console = Console()
@@ -59,11 +68,12 @@ def take(units: list[Unit], device: str, json: Path | None = None, markdown: Pat
 def _progress(units: list[Unit], rows: dict[str, list[Row]]):
     """Run each unit under a live bar, its rows into `rows`; yields how many are done. A log gets a line a group."""
     console = Console(stderr=True)
-    columns = (TextColumn("{task.description:<50}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description:<50}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
-        task = progress.add_task("", total=len(units))
+        task = progress.add_task("", total=sum(unit.seconds for unit in units))
+        start = time.monotonic()
         for done, unit in enumerate(units, start=1):
-            progress.update(task, description=unit.label)
+            progress.update(task, description=f"{unit.label}  {done} of {len(units)}")
             found = unit.rows()
             rows[unit.question] += found
             for row in [row for row in found if row["status"] in ("differs", "failed")][:3]:
@@ -71,8 +81,10 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
                     f"{row['status']}: {row['id']}: {row['reason']}", style="red", markup=False, soft_wrap=True
                 )
             if not console.is_terminal and (done == len(units) or units[done].group != unit.group):
-                console.print(f"{unit.group}: {done} of {len(units)}")
-            progress.update(task, completed=done)
+                spent, taken = time.monotonic() - start, sum(unit.seconds for unit in units[:done])
+                left = spent / taken * sum(unit.seconds for unit in units[done:])
+                console.print(f"{unit.group}: {done} of {len(units)}, about {left:.0f} s left")
+            progress.advance(task, unit.seconds)
             yield done
 
 

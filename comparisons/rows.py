@@ -7,12 +7,16 @@ Row = dict[str, Any]
 
 
 class Unit(NamedTuple):
-    """One piece of a run: `rows()` does the work; its failure is its own (a row with status `failed`)."""
+    """One piece of a run: `rows()` does the work; its failure is its own (a row with status `failed`).
+
+    `seconds` is about what it takes, for the estimate of what is left.
+    """
 
     question: str
     group: str
     label: str
     rows: Callable[[], list[Row]]
+    seconds: float = 1.0
 
 
 class Table(NamedTuple):

@@ -1,13 +1,21 @@
-"""What do the strategies cost? Operations, time and peak, beside the theory and the peers."""
+"""What do the strategies cost? Operations, time and peak, beside the theory and the peers.
 
-from collections.abc import Iterable
+Rows are of these kinds: `flops` (counted and predicted), `shared` (what is computed again), `time` (a strategy in a
+regime: time, peak, error), `sweep` (time against K, depth and batch), `harness` (what the measurement adds).
+"""
 
+from collections.abc import Iterable, Iterator
+from functools import partial
+
+from comparisons.cost.regimes import KS, REGIMES, SWEEPS, SWEPT, TIMED, place
 from comparisons.cost.tables import tables
 from comparisons.rows import Unit
+from comparisons.scenarios import REFERENCE, STRATEGIES
 
 __all__ = ["PARTS", "tables", "units"]
 
-PARTS = ("flops",)
+PARTS = ("flops", "shared", "time", "sweep", "harness")
+HALF = ("summed", REFERENCE)
 
 
 def units(
@@ -18,11 +26,62 @@ def units(
     full: bool = False,
     device: str = "cpu",
 ) -> list[Unit]:
-    """The named parts, or all: a unit is measured, and written, as one."""
-    from comparisons.cost import counted  # the tables are read without the frameworks
-
-    wanted = set(parts) or set(PARTS)
+    """The named parts, or all; `problems` are problems and regimes. A unit is measured, and written, as one."""
+    wanted, problems, strategies = set(parts) or set(PARTS), set(problems), set(strategies)
     found: list[Unit] = []
     if "flops" in wanted:
+        from comparisons.cost import counted  # the tables are read without the frameworks
+
         found += counted.units(problems, strategies, full)
+    if "shared" in wanted and not problems and not strategies:
+        from comparisons.cost import shared
+
+        found.append(Unit("cost", "shared", "shared", shared.rows, 3))
+    regimes = [name for name in REGIMES if not problems or problems & {name, REGIMES[name].problem}]
+    if "time" in wanted:
+        found += _times(regimes, strategies, list(ks), full, device)
+    if "sweep" in wanted:
+        found += _sweeps(regimes, strategies, full, device)
+    if "harness" in wanted and not problems and not strategies:
+        from comparisons.cost import harness
+
+        found.append(Unit("cost", "harness", "harness", partial(harness.rows, device), 6))
     return found
+
+
+def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, device: str) -> Iterator[Unit]:
+    """One unit for each regime and K: all strategies, both frameworks, in one interleaved run."""
+    from comparisons.cost import times
+
+    timed = list(strategies) or (list(STRATEGIES) if full else TIMED)
+    half = timed if full else HALF
+    for regime in regimes:
+        for k in ks or (KS if full else (8,)):
+            at = place(regime, k)
+            name = f"time  {regime}  K={at.losses}"
+            seconds = (2 + 0.2 * at.losses) * len(timed)
+            work = partial(times.rows, at, timed, device=device, half=half, seconds=6 if full else 1.5)
+            yield Unit("cost", "time", name, work, seconds)
+            if device == "cuda":
+                work = partial(times.rows, at, timed, device=device, tf32=True)
+                yield Unit("cost", "time", f"{name}  defaults", work, seconds)
+            if full:
+                work = partial(times.through_inductor, at, device)
+                yield Unit("cost", "time", f"{name}  torch.compile", work, 60)
+            if not REGIMES[regime].any_k:
+                break
+    if "overhead" in regimes and device == "cpu":
+        work = partial(times.without_jit, place("overhead", 2), REFERENCE)
+        yield Unit("cost", "time", "time  overhead  K=2  JAX without jit", work, 3)
+
+
+def _sweeps(regimes: list[str], strategies: set[str], full: bool, device: str) -> Iterator[Unit]:
+    """One unit for each regime, axis and framework."""
+    from comparisons.cost import sweeps
+
+    swept = list(strategies) or SWEPT
+    for regime in [name for name in regimes if REGIMES[name].any_k and (full or name == "overhead")]:
+        for axis, points in SWEEPS.items() if full else {"losses": KS[:4]}.items():
+            for framework in ("torch", "jax"):
+                work = partial(sweeps.rows, framework, regime, axis, points, swept, device)
+                yield Unit("cost", "sweep", f"sweep  {regime}  {axis}  {framework}", work, len(points) * len(swept))

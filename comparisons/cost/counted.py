@@ -57,7 +57,7 @@ def rows(
 
 
 def count(framework: str, name: str, strategy: str, size: str) -> int:
-    """In float64 for PyTorch: a float32 LSTM or attention on a CPU is one fused operator, which is not counted alike."""
+    """PyTorch's in float64: a float32 LSTM or attention is one fused operator on a CPU, and not counted alike."""
     stated = problem(name, size)
     if framework == "torch":
         return torch_impl.cost.flops(sides.run(strategy, sides.torch_side(name, stated, strategy, dtype="float64")))

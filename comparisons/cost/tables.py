@@ -1,13 +1,18 @@
 """What was measured, as tables."""
 
+from comparisons.cost.targets import targets
 from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
 from comparisons.scenarios import EVERY
 
+TIMES = "time and FLOPs in terms of the same side's summed, seconds to compile, peak bytes, error in eps"
+HEADER = ["strategy", "side", "time", "quartiles", "FLOPs", "compile", "peak", "float32", "bfloat16"]
+
 
 def tables(rows: list[Row]) -> list[Table]:
     """The tables of what was measured; those without a line are left out."""
-    return [table for table in (flops(rows), analysis(rows)) if table.lines]
+    every = [flops(rows), shared(rows), analysis(rows), *times(rows), sweeps(rows), targets(rows)]
+    return [table for table in every if table.lines]
 
 
 def flops(rows: list[Row]) -> Table:
@@ -21,6 +26,72 @@ def flops(rows: list[Row]) -> Table:
         for name in strategies
     ]
     return Table(title, ["strategy", *problems], lines)
+
+
+def shared(rows: list[Row]) -> Table:
+    """What is computed again: products, both sides."""
+    title = "two losses on four layers of one size: products of matrices, PyTorch/JAX (XLA's own count)"
+    found: dict[str, dict[str, Row]] = {}
+    for row in rows:
+        if row["kind"] == "shared":
+            found.setdefault(row["says"], {})[row["framework"]] = row
+    lines = [[says, "/".join(_products(sides.get(side)) for side in ("torch", "jax"))] for says, sides in found.items()]
+    return Table(title, ["what is taken", "products"], lines)
+
+
+def times(rows: list[Row]) -> list[Table]:
+    """A table a regime and K: time, peak and error of every strategy."""
+    places: dict[str, list[Row]] = {}
+    for row in rows:
+        if row["kind"] == "time":
+            kind = "" if row["precision"] == "float32" else f", {row['precision']}"
+            places.setdefault(f"{row['regime']}, K={row['losses']}{kind}", []).append(row)
+    return [Table(f"{place}: {TIMES}", HEADER, [_time(row) for row in found]) for place, found in places.items()]
+
+
+def sweeps(rows: list[Row]) -> Table:
+    """Fitted lines: what one more loss, layer or sample costs, in terms of the summed gradient at the first point."""
+    title = "what one more costs, in terms of the summed gradient at the first point: time (the line's), FLOPs, points"
+    lines = [
+        [
+            f"{row['regime']} {row['axis']} {row['strategy']}",
+            row["framework"],
+            f"{row['intercept']:.2f} {row['slope']:+.3f} x",
+            f"{row['miss']:.0%}",
+            f"{row['flop_slope']:.3f}" if "flop_slope" in row else "",
+            " ".join(f"{ratio:.2f}" for ratio in row["time_ratios"]),
+        ]
+        for row in rows
+        if row["kind"] == "sweep" and "slope" in row
+    ]
+    return Table(title, ["sweep", "side", "time", "off by", "FLOPs", "measured"], lines)
+
+
+def _time(row: Row) -> list[str]:
+    head = [row["strategy"], f"{row['framework']} {row['mode']}"]
+    if row["status"] != "ok":
+        return [*head, row["status"].upper(), *[""] * (len(HEADER) - 3)]
+    low, high = row.get("spread", (None, None))
+    return [
+        *head,
+        _number(row.get("time_ratio")),
+        f"{low:.2f}-{high:.2f}" if low is not None else "",
+        _number(row["flop_ratio"]),
+        _number(row.get("compile_seconds"), ".1f"),
+        _number(row.get("peak"), ","),
+        _number(row.get("eps"), ".1f"),
+        _number(row.get("eps_bfloat16"), ".1f"),
+    ]
+
+
+def _number(value: float | None, form: str = ".2f") -> str:
+    return "" if value is None else format(value, form)
+
+
+def _products(row: Row | None) -> str:
+    if row is None or row["status"] != "ok":
+        return "-" if row is None else row["status"].upper()
+    return f"{row['products']:.0f}" + (f" ({row['xla']:.1f})" if "xla" in row else "")
 
 
 def analysis(rows: list[Row]) -> Table:

@@ -1,12 +1,13 @@
 """Interleaved timing: A B A B in one process, so that whatever slows the machine slows both."""
 
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from statistics import median, quantiles
 from time import perf_counter
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-Samples = dict[str, list[float]]
+Name = TypeVar("Name", bound=Hashable)
+Samples = dict[Name, list[float]]
 SHORTEST = 2e-3  # seconds: a sample repeats its call until the clock's and the scheduler's grain no longer show
 
 
@@ -18,14 +19,14 @@ class Ratio(NamedTuple):
     high: float
 
 
-def interleaved(calls: Mapping[str, Callable[[], object]], seconds: float = 1.0, rounds: int = 5) -> Samples:
+def interleaved(calls: Mapping[Name, Callable[[], object]], seconds: float = 1.0, rounds: int = 5) -> Samples[Name]:
     """Seconds of one call, for each of `calls`, round by round: at least `rounds`, then until `seconds` have passed.
 
     A call waits for its own result (`ready`). Each is called once before the first round; the order turns by one every
     round; the garbage collector stands still meanwhile.
     """
     repeats = {name: _repeats(call) for name, call in calls.items()}
-    samples: Samples = {name: [] for name in calls}
+    samples: Samples[Name] = {name: [] for name in calls}
     names, end = list(calls), perf_counter() + seconds
     collecting = gc.isenabled()
     try:
@@ -41,7 +42,7 @@ def interleaved(calls: Mapping[str, Callable[[], object]], seconds: float = 1.0,
     return samples
 
 
-def ratio(samples: Samples, name: str, base: str) -> Ratio:
+def ratio(samples: Samples[Name], name: Name, base: Name) -> Ratio:
     """How long `name` takes in terms of `base`, each round against itself."""
     found = [a / b for a, b in zip(samples[name], samples[base], strict=True)]
     low, _, high = quantiles(found, n=4, method="inclusive")

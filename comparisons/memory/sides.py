@@ -52,17 +52,17 @@ def torch_side(name: str, problem: Problem, strategy: str = "", device: str = "c
     return Side(model.losses(batch), params, batch, rest)
 
 
-def jax_side(name: str, problem: Problem) -> Side:
-    """Float32 arrays on the scope's device."""
+def jax_side(name: str, problem: Problem, dtype: str = DTYPE) -> Side:
+    """Arrays on the scope's device."""
     model = import_module(f"jax_impl.models.{name}")
-    params, batch = _jax(to_flax(problem.params, problem.layout), DTYPE), _jax(problem.batch, DTYPE)
+    params, batch = _jax(to_flax(problem.params, problem.layout), dtype), _jax(problem.batch, dtype)
     return Side(model.losses(batch), params, batch, ())
 
 
-def jax_rest(problem: Problem, strategy: str) -> tuple:
+def jax_rest(problem: Problem, strategy: str, dtype: str = DTYPE) -> tuple:
     """What the strategy is given beside the parameters: a direction, or nothing."""
     along = STRATEGIES[strategy].gives == "along"
-    return (_jax(to_flax(direction(problem), problem.layout), DTYPE),) if along else ()
+    return (_jax(to_flax(direction(problem), problem.layout), dtype),) if along else ()
 
 
 def run(strategy: str, side: Side, strategies: ModuleType = torch_impl.first_order) -> Callable[[], object]:
