@@ -11,6 +11,7 @@ from comparisons.memory import sides
 from comparisons.problems import SIZES, problem
 from comparisons.rows import Row, Unit, failed
 from comparisons.scenarios import REFERENCE, STRATEGIES
+from torch_impl.memory import simulated
 
 SIZE = "default"
 ANALYSED = ("summed", "summed_checkpointed", REFERENCE, "per_loss_one_hot", "per_loss_chunked")
@@ -57,10 +58,14 @@ def rows(
 
 
 def count(framework: str, name: str, strategy: str, size: str) -> int:
-    """PyTorch's in float64: a float32 LSTM or attention is one fused operator on a CPU, and not counted alike."""
+    """Nothing is computed: PyTorch dispatches tensors without memory, JAX's jaxpr is read.
+
+    PyTorch's in float64: a float32 LSTM or attention is one fused operator on a CPU, and not counted alike.
+    """
     stated = problem(name, size)
     if framework == "torch":
-        return torch_impl.cost.flops(sides.run(strategy, sides.torch_side(name, stated, strategy, dtype="float64")))
+        with simulated():
+            return torch_impl.cost.flops(sides.run(strategy, sides.torch_side(name, stated, strategy, dtype="float64")))
     with jax_scope("float32", "cpu"):
         side = sides.jax_side(name, stated)
         return jax_impl.cost.flops(compiled(name, strategy), side.batch, side.params, *sides.jax_rest(stated, strategy))
