@@ -152,6 +152,7 @@ def cost(
     room.check(k or (KS if full else (8,)), REGIMES, device)
     live = Live(json, device, resume) if json else None
     work = question.units(part or (), problem or (), strategy or (), k or (), full, device)
+    typer.echo(f"about {sum(unit.seconds for unit in work):.0f} s on two idle cores, less what is kept", err=True)
     raise typer.Exit(job.take(work, device, json, live=live))
 
 

@@ -91,7 +91,8 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
 def _rich(table: Table) -> RichTable:
     shown = RichTable(box=None, pad_edge=False, collapse_padding=True)
     for k, name in enumerate(table.header):
-        shown.add_column(name, justify="right" if k else "left", no_wrap=True)
+        words = name == "cause"
+        shown.add_column(name, justify="right" if k and not words else "left", no_wrap=not words)
     for line in table.lines:
         bad = any(word in text for text in line for word in ("DIFFERS", "FAILED"))
         shown.add_row(*map(Text, line), style="red" if bad else "")

@@ -5,8 +5,8 @@ from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
 from comparisons.scenarios import EVERY
 
-TIMES = "time and FLOPs in terms of the same side's summed, seconds to compile, peak bytes, error in eps"
-HEADER = ["strategy", "side", "time", "quartiles", "FLOPs", "compile", "peak", "float32", "bfloat16"]
+TIMES = "time and FLOPs in terms of the same side's summed, seconds to compile, peak kB, error in eps"
+HEADER = ["strategy", "mode", "time", "quartiles", "FLOPs", "compile", "peak", "float32", "bf16"]
 
 
 def tables(rows: list[Row]) -> list[Table]:
@@ -68,7 +68,7 @@ def sweeps(rows: list[Row]) -> Table:
 
 
 def _time(row: Row) -> list[str]:
-    head = [row["strategy"], f"{row['framework']} {row['mode']}"]
+    head = [row["strategy"], row["mode"]]
     if row["status"] != "ok":
         return [*head, row["status"].upper(), *[""] * (len(HEADER) - 3)]
     low, high = row.get("spread", (None, None))
@@ -78,7 +78,7 @@ def _time(row: Row) -> list[str]:
         f"{low:.2f}-{high:.2f}" if low is not None else "",
         _number(row["flop_ratio"]),
         _number(row.get("compile_seconds"), ".1f"),
-        _number(row.get("peak"), ","),
+        _number(row["peak"] / 1000 if row.get("peak") else None, ",.0f"),
         _number(row.get("eps"), ".1f"),
         _number(row.get("eps_bfloat16"), ".1f"),
     ]
@@ -98,7 +98,9 @@ def analysis(rows: list[Row]) -> Table:
     """XLA's own count beside ours, and what sets them apart."""
     title = "XLA's cost analysis in terms of the FLOPs counted: elementwise work counts, a loop's body once"
     lines = [
-        [row["problem"], row["strategy"], f"{row['xla_ratio']:.3f}", row["xla_why"]] for row in rows if "xla" in row
+        [row["problem"], row["strategy"], f"{row['xla_ratio']:.3f}", row["xla_why"]]
+        for row in rows
+        if row["kind"] == "flops" and "xla" in row
     ]
     return Table(title, ["problem", "strategy", "ratio", "apart by"], lines)
 

@@ -31,17 +31,14 @@ def _efficiency(rows: list[Row]) -> Iterator[list[str]]:
 def _sides(rows: list[Row]) -> Iterator[list[str]]:
     """JAX's fastest gradient per loss, no slower than PyTorch's, in every regime."""
     places: dict[str, list[Row]] = {}
-    for row in rows:
-        if "against_torch" in row and row["precision"] == "float32":
+    timed = [row for row in rows if row["kind"] == "time" and row["precision"] == "float32"]
+    for row in timed:
+        if "against_torch" in row:
             places.setdefault(f"{row['regime']} K={row['losses']}", []).append(row)
     for where, found in places.items():
         best = min(found, key=lambda row: row["against_torch"])
-        rival = next(
-            row
-            for row in rows
-            if (row.get("mode"), row["strategy"]) == ("eager", best["rival"])
-            and (row["regime"], row["losses"], row["kind"]) == (best["regime"], best["losses"], "time")
-        )
+        place = (best["regime"], best["losses"], "eager", best["rival"])
+        rival = next(r for r in timed if (r["regime"], r["losses"], r["mode"], r["strategy"]) == place)
         cause = f"products take {_share(best)} of JAX's time, {_share(rival)} of PyTorch's; then {best.get('beside')}"
         measured = f"{best['against_torch']:.2f}"
         yield ["JAX's best <= PyTorch's best", where, measured, *_met(best["against_torch"] <= 1, cause)]
@@ -62,8 +59,8 @@ def _slower(row: Row, base: Row | None) -> str:
     if base is None or row.get("in_products") is None or base.get("in_products") is None:
         return "not profiled"
     rate = row["efficiency"] * base["in_products"] / row["in_products"]
-    share = f"products take {_share(row)} of its time, {_share(base)} of summed's"
-    return f"{share}, at {rate:.0%} of its rate; then {row['beside']}"
+    share = f"products take {_share(row)} of its time ({_share(base)} of summed's)"
+    return f"{share} at {rate:.0%} of summed's rate; then {row['beside']}"
 
 
 def _share(row: Row) -> str:
