@@ -7,6 +7,7 @@ import torch
 
 import jax_impl.cost as in_jax
 import torch_impl.cost as in_torch
+import torch_impl.first_order
 from comparisons.cost import counted
 from comparisons.problems import SIZES
 from comparisons.scenarios import STRATEGIES
@@ -22,6 +23,13 @@ def test_every_strategy_costs_what_theory_says(name, framework):
     assert [row["strategy"] for row in rows] == list(STRATEGIES)
     assert [(row["id"], row["reason"]) for row in rows if row["status"] != "ok"] == []
     assert all(row["flops"] == row["predicted"] for row in rows)
+
+
+def test_a_strategy_that_costs_more_than_theory_says_differs(monkeypatch):
+    right = torch_impl.first_order.per_loss_recomputed
+    monkeypatch.setattr(torch_impl.first_order, "per_loss_retained", right)
+    _, row = counted.rows("torch", "digits", ("summed", "per_loss_retained"), "tiny")
+    assert (row["status"], row["reason"]) == ("differs", "426,496 FLOPs, but theory says 303,616")
 
 
 def test_a_loop_counts_as_often_as_it_runs_and_dead_code_not_at_all():

@@ -56,7 +56,7 @@ def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, 
     timed = list(strategies) or (list(STRATEGIES) if full else TIMED)
     half = timed if full else HALF
     for regime in regimes:
-        for k in ks or (KS if full else (8,)):
+        for k in (ks or (KS if full else (8,))) if REGIMES[regime].any_k else (8,):
             at = place(regime, k)
             name = f"time  {regime}  K={at.losses}"
             seconds = (2 + 0.2 * at.losses) * len(timed)
@@ -65,11 +65,9 @@ def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, 
             if device == "cuda":
                 work = partial(times.rows, at, timed, device=device, tf32=True)
                 yield Unit("cost", "time", f"{name}  defaults", work, seconds)
-            if full:
+            if full and (ks or k == 8):
                 work = partial(times.through_inductor, at, device)
                 yield Unit("cost", "time", f"{name}  torch.compile", work, 60)
-            if not REGIMES[regime].any_k:
-                break
     if "overhead" in regimes and device == "cpu":
         work = partial(times.without_jit, place("overhead", 2), REFERENCE)
         yield Unit("cost", "time", "time  overhead  K=2  JAX without jit", work, 3)

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import torch
+from torch.fx.experimental.proxy_tensor import make_fx
 
 import jax_impl.cost
 import jax_impl.memory
@@ -70,13 +71,18 @@ def eager(place: Place, strategy: str, device: str = "cpu", dtype: str = "float3
 
 
 def inductor(place: Place, strategy: str, device: str = "cpu", dtype: str = "float32") -> Call:
-    """`torch.compile`, which takes what is written with `torch.func`; parameters and batch are arguments."""
+    """`torch.compile` of what is written with `torch.func`; parameters and batch are arguments.
+
+    `make_fx` takes the derivative first and leaves a graph of plain operators: Dynamo itself does not trace the models,
+    whose modules are made on the meta device.
+    """
     side = sides.torch_side(place.name, _exact(place.stated, dtype), strategy, device, dtype)
     losses, take = import_module(f"torch_impl.models.{place.name}").losses, THROUGH_FUNC[strategy]
     params = {name: p.detach() for name, p in side.params.items()}
     torch.compiler.reset()
-    program = torch.compile(lambda params, batch: take(losses(batch), params), fullgraph=True)
     start = perf_counter()
+    graph = make_fx(lambda params, batch: take(losses(batch), params))(params, side.batch)
+    program = torch.compile(graph, fullgraph=True)
     torch_impl.cost.ready(program(params, side.batch))
     return Call(lambda: torch_impl.cost.ready(program(params, side.batch)), perf_counter() - start)
 

@@ -58,7 +58,7 @@ def in_jax(device: str) -> Callable[[], object]:
     return lambda: jax.block_until_ready(program(side.batch, side.params))
 
 
-def busy(call: Callable[[], object], repeats: int = 20) -> float:
+def busy(call: Callable[[], object], repeats: int = 10) -> float:
     """Processor seconds of this process for each second: the cores that a call keeps busy."""
     call()
     wall, used = perf_counter(), process_time()
@@ -67,11 +67,11 @@ def busy(call: Callable[[], object], repeats: int = 20) -> float:
     return (process_time() - used) / (perf_counter() - wall)
 
 
-def _torch(device: str, width: int = 768) -> Callable[[], object]:
+def _torch(device: str, width: int = 512) -> Callable[[], object]:
     square = torch.ones(width, width, device=device)
     return lambda: square @ square
 
 
-def _jax(device: str, width: int = 768) -> Callable[[], object]:
+def _jax(device: str, width: int = 512) -> Callable[[], object]:
     square, product = jax.numpy.ones((width, width)), jax.jit(lambda a: a @ a)
     return lambda: jax.block_until_ready(product(square))

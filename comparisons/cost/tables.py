@@ -30,13 +30,13 @@ def flops(rows: list[Row]) -> Table:
 
 def shared(rows: list[Row]) -> Table:
     """What is computed again: products, both sides."""
-    title = "two losses on four layers of one size: products of matrices, PyTorch/JAX (XLA's own count)"
+    title = "what is shared and what is computed again, PyTorch/JAX (XLA's own count)"
     found: dict[str, dict[str, Row]] = {}
     for row in rows:
         if row["kind"] == "shared":
             found.setdefault(row["says"], {})[row["framework"]] = row
-    lines = [[says, "/".join(_products(sides.get(side)) for side in ("torch", "jax"))] for says, sides in found.items()]
-    return Table(title, ["what is taken", "products"], lines)
+    lines = [[says, "/".join(_counted(sides.get(side)) for side in ("torch", "jax"))] for says, sides in found.items()]
+    return Table(title, ["what is taken", "count"], lines)
 
 
 def times(rows: list[Row]) -> list[Table]:
@@ -88,10 +88,10 @@ def _number(value: float | None, form: str = ".2f") -> str:
     return "" if value is None else format(value, form)
 
 
-def _products(row: Row | None) -> str:
+def _counted(row: Row | None) -> str:
     if row is None or row["status"] != "ok":
         return "-" if row is None else row["status"].upper()
-    return f"{row['products']:.0f}" + (f" ({row['xla']:.1f})" if "xla" in row else "")
+    return f"{row['counted']:.0f}" + (f" ({row['xla']:.1f})" if "xla" in row else "")
 
 
 def analysis(rows: list[Row]) -> Table:

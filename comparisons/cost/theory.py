@@ -131,8 +131,8 @@ ELEMENTWISE = "elementwise"
 def xla_deviations(problem: str, strategy: str) -> list[str]:
     """What sets XLA's `cost_analysis` apart from products and convolutions: named, not predicted.
 
-    It counts elementwise work; a loop's body once; no product with the padding's zeros; a recomputed forward that it
-    finds equal to the first, not at all; and no product with the zeros of a constant one-hot that it folds.
+    It counts elementwise work; a loop's body once; no product with the padding's zeros; and a recomputed forward that
+    it finds equal to the first, not at all.
     """
     found = [ELEMENTWISE]
     if problem == "recurrent" or strategy == "per_loss_chunked":
@@ -141,6 +141,4 @@ def xla_deviations(problem: str, strategy: str) -> list[str]:
         found.append("no padding")
     if strategy == "summed_checkpointed":
         found.append("recomputation merged")
-    if strategy == "per_loss_one_hot":
-        found.append("zeros folded")
     return found
