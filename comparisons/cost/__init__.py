@@ -53,9 +53,10 @@ def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, 
     """One unit for each regime and K: all strategies, both frameworks, in one interleaved run."""
     from comparisons.cost import times
 
-    timed = list(strategies) or (list(STRATEGIES) if full else TIMED)
-    half = timed if full else HALF
     for regime in regimes:
+        brief = TIMED if REGIMES[regime].any_k else SWEPT  # two problems that take long to compile
+        timed = list(strategies) or (list(STRATEGIES) if full else brief)
+        half = timed if full else HALF if REGIMES[regime].any_k else ()
         for k in (ks or (KS if full else (8,))) if REGIMES[regime].any_k else (8,):
             at = place(regime, k)
             name = f"time  {regime}  K={at.losses}"
