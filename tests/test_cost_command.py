@@ -113,6 +113,7 @@ def test_the_harness_measures_what_it_times(monkeypatch):
     assert ran == [[True, True]] * 2
     assert [row["time_ratio"] for row in rows] == [1.01] * 2
     assert all(row["cores_busy"] > 0 for row in rows)
+    assert [line[0] for table in tables(rows) for line in table.lines if "cores" in table.title] == ["torch", "jax"]
 
 
 HLO = """HloModule jit_f

@@ -11,7 +11,7 @@ HEADER = ["strategy", "mode", "time", "quartiles", "FLOPs", "compile", "peak", "
 
 def tables(rows: list[Row]) -> list[Table]:
     """The tables of what was measured; those without a line are left out."""
-    every = [flops(rows), shared(rows), analysis(rows), *times(rows), sweeps(rows), targets(rows)]
+    every = [flops(rows), shared(rows), analysis(rows), *times(rows), sweeps(rows), cores(rows), targets(rows)]
     return [table for table in every if table.lines]
 
 
@@ -51,20 +51,26 @@ def times(rows: list[Row]) -> list[Table]:
 
 def sweeps(rows: list[Row]) -> Table:
     """Fitted lines: what one more loss, layer or sample costs, in terms of the summed gradient at the first point."""
-    title = "what one more costs, in terms of the summed gradient at the first point: time (the line's), FLOPs, points"
+    title = "what one more costs, in terms of the summed gradient at the first point: the line through the times, FLOPs"
     lines = [
         [
             f"{row['regime']} {row['axis']} {row['strategy']}",
-            row["framework"],
+            row["mode"],
             f"{row['intercept']:.2f} {row['slope']:+.3f} x",
             f"{row['miss']:.0%}",
             f"{row['flop_slope']:.3f}" if "flop_slope" in row else "",
-            " ".join(f"{ratio:.2f}" for ratio in row["time_ratios"]),
         ]
         for row in rows
         if row["kind"] == "sweep" and "slope" in row
     ]
-    return Table(title, ["sweep", "side", "time", "off by", "FLOPs", "measured"], lines)
+    return Table(title, ["sweep", "mode", "time", "off by", "FLOPs"], lines)
+
+
+def cores(rows: list[Row]) -> Table:
+    """Whether both sides have the same cores: what a large product keeps busy."""
+    found = [row for row in rows if row["kind"] == "harness" and row.get("cores_busy")]
+    lines = [[row["framework"], str(row["cores"]), f"{row['cores_busy']:.1f}"] for row in found]
+    return Table("cores given to both sides, and kept busy by a large product", ["side", "given", "busy"], lines)
 
 
 def _time(row: Row) -> list[str]:

@@ -24,7 +24,7 @@ def rows(
     half: Iterable[str] = (),
     tf32: bool = False,
 ) -> list[Row]:
-    """A row a mode and strategy. Each is timed against its own mode's `summed` (`op-by-op`: against `jit`'s).
+    """A row a mode and strategy, each timed against its own mode's `summed`.
 
     The strategies in `half` are judged in bfloat16 too.
     """
@@ -48,12 +48,8 @@ def rows(
         for (mode, strategy), call in made.items():
             row = found[mode, strategy]
             found[mode, strategy] = row | _timed((mode, strategy), samples, row)
-            if device == "cpu" and not tf32 and mode in ("eager", "jit"):
-                share = profile.in_jax(call.run, call.text) if mode == "jit" else profile.in_torch(call.run)
-                found[mode, strategy] |= {
-                    "in_products": share.products,
-                    "beside": f"{share.other} {share.other_share:.0%}",
-                }
+            if device == "cpu" and not tf32:
+                found[mode, strategy] |= _profiled(mode, call)
     return list(found.values())
 
 
@@ -100,6 +96,17 @@ def _row(at: Place, mode: str, strategy: str, device: str, tf32: bool) -> Row:
         "flop_ratio": flops / summed if flops and summed else None,
         "status": "ok",
     }
+
+
+def _profiled(mode: str, call: Call) -> Row:
+    """The share of products in the time; nothing for a mode that has no profile here."""
+    if mode not in ("eager", "jit"):
+        return {}
+    try:
+        share = profile.in_jax(call.run, call.text) if mode == "jit" else profile.in_torch(call.run)
+    except Exception as error:  # a cause that is not found leaves the measurement as it is
+        return {"in_products": None, "beside": f"not profiled: {type(error).__name__}"}
+    return {"in_products": share.products, "beside": f"{share.other} {share.other_share:.0%}"}
 
 
 def _timed(key: Key, samples: Samples, row: Row) -> Row:
