@@ -131,7 +131,7 @@ def cost(
     Rows are written as soon as they are measured. Leave the machine to it: others' work shows in the times.
     """
     from comparisons.cost import PARTS
-    from comparisons.cost.regimes import KS, REGIMES
+    from comparisons.cost.regimes import KS, REGIMES, chosen
     from comparisons.problems import SIZES
     from comparisons.scenarios import STRATEGIES
 
@@ -149,7 +149,7 @@ def cost(
     from comparisons.cost import room
     from comparisons.live import Live
 
-    room.check(k or (KS if full else (8,)), REGIMES, device)
+    room.check(k or (KS if full else (8,)), chosen(problem or ()), device)
     live = Live(json, device, resume) if json else None
     work = question.units(part or (), problem or (), strategy or (), k or (), full, device)
     typer.echo(f"about {sum(unit.seconds for unit in work):.0f} s on two idle cores, less what is kept", err=True)

@@ -167,8 +167,8 @@ def test_targets_say_what_was_measured_and_why_it_was_missed():
             "products take 60% of its time (90% of summed's) at 75% of summed's rate; then tanh 20%",
         ],
         ["compute K=8", "1.20", "missed", "products take 40% of JAX's time, 50% of PyTorch's; then tanh 20%"],
-        ["torch", "+3.0%", "missed", "half of all rounds lie between +0.0% and +6.0%"],
-        ["jax", "-1.0%", "met", ""],
+        ["torch", "+3.0% (quartiles +0.0%, +6.0%)", "missed", "calls of K=8, overhead-bound"],
+        ["jax", "-1.0% (quartiles -10.0%, +10.0%)", "met", ""],
     ]
     assert tables(rows)
 
@@ -182,10 +182,11 @@ def test_without_a_compiler_there_is_a_reason(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning", "ignore::UserWarning")  # inductor's
 @pytest.mark.skipif(compiler() is None, reason="torch.compile needs a C++ compiler: none found")
 def test_compiled_pytorch_gives_the_same_gradients():
     rows = times.through_inductor(place("overhead", 2, batch=4, width=4, depth=1), "cpu")
-    assert [(row["strategy"], row["status"]) for row in rows] == [(name, "ok") for name in calls.THROUGH_FUNC]
+    assert [(row["strategy"], row.get("reason")) for row in rows] == [(name, None) for name in calls.THROUGH_FUNC]
     assert all(row["eps"] < 1000 and row["compile_seconds"] > 0 for row in rows)
 
 

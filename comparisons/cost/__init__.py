@@ -7,7 +7,7 @@ regime: time, peak, error), `sweep` (time against K, depth and batch), `harness`
 from collections.abc import Iterable, Iterator
 from functools import partial
 
-from comparisons.cost.regimes import KS, REGIMES, SWEEPS, SWEPT, TIMED, place
+from comparisons.cost.regimes import KS, REGIMES, SWEEPS, SWEPT, TIMED, chosen, place
 from comparisons.cost.tables import tables
 from comparisons.rows import Unit
 from comparisons.scenarios import REFERENCE, STRATEGIES
@@ -37,7 +37,7 @@ def units(
         from comparisons.cost import shared
 
         found.append(Unit("cost", "shared", "shared", shared.rows, 3))
-    regimes = [name for name in REGIMES if not problems or problems & {name, REGIMES[name].problem}]
+    regimes = chosen(problems)
     if "time" in wanted:
         found += _times(regimes, strategies, list(ks), full, device)
     if "sweep" in wanted:

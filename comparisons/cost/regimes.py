@@ -1,5 +1,6 @@
 """Where time is measured: five regimes, and what is swept in them."""
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from comparisons.cost import theory
@@ -29,6 +30,12 @@ REGIMES = {
 TIMED = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched", "per_loss_split")
 SWEPT = ("summed", "per_loss_retained", "per_loss_batched")
 SWEEPS = {"losses": KS, "depth": (1, 2, 4, 8), "batch": (32, 64, 128, 256)}
+
+
+def chosen(names: Iterable[str]) -> list[str]:
+    """The regimes that are named, or whose problem is; all where nothing is."""
+    named = set(names)
+    return [name for name, regime in REGIMES.items() if not named or named & {name, regime.problem}]
 
 
 class Place(NamedTuple):
