@@ -116,4 +116,4 @@ def _ratio(row: Row | None) -> str:
         return "-"
     if row["status"] != "ok":
         return row["status"].upper()
-    return f"{row['flop_ratio']:.3f}"
+    return f"{row['flop_ratio']:.2f}"
