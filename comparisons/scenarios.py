@@ -35,6 +35,7 @@ STRATEGIES = {
     "per_loss_chunked": Strategy("per_loss"),
     "per_loss_split": Strategy("per_loss"),
     "per_loss_functional": Strategy("per_loss"),
+    "per_loss_grouped": Strategy("per_loss"),
     "directional": Strategy("along"),
     "feature_gradients": Strategy("features"),
 }

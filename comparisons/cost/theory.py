@@ -53,6 +53,7 @@ def _theory(parts: Parts) -> dict[str, int]:
         "per_loss_batched": together,
         "per_loss_chunked": together,
         "per_loss_split": one_by_one,
+        "per_loss_grouped": one_by_one,
         "per_loss_functional": together,
         "directional": once,
         "feature_gradients": trunk + 2 * heads,

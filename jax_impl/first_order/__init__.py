@@ -5,6 +5,7 @@ Each is a pure function of the losses and the parameters; the caller compiles it
 gradient with the parameters' structure. A parameter that a loss does not touch has a gradient of zeros.
 """
 
+from jax_impl.first_order.grouped import per_loss_grouped
 from jax_impl.first_order.per_loss import (
     per_loss_batched,
     per_loss_chunked,
@@ -24,6 +25,7 @@ __all__ = [
     "per_loss_batched",
     "per_loss_chunked",
     "per_loss_functional",
+    "per_loss_grouped",
     "per_loss_one_hot",
     "per_loss_recomputed",
     "per_loss_retained",

@@ -5,6 +5,7 @@ a gradient with the parameters' names. A parameter that a loss does not touch is
 one and zeros where they are batched.
 """
 
+from torch_impl.first_order.grouped import per_loss_grouped
 from torch_impl.first_order.per_loss import (
     per_loss_batched,
     per_loss_chunked,
@@ -24,6 +25,7 @@ __all__ = [
     "per_loss_batched",
     "per_loss_chunked",
     "per_loss_functional",
+    "per_loss_grouped",
     "per_loss_one_hot",
     "per_loss_recomputed",
     "per_loss_retained",

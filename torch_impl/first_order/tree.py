@@ -1,9 +1,11 @@
 """Gradients as dicts: `autograd.grad` by name, and sums in which None is nothing."""
 
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, autograd
+from torch.autograd.graph import get_gradient_edge
 
 from torch_impl.models.losses import Params
 
@@ -23,6 +25,49 @@ def head_grad(head: Callable[[Params, Tensor], Tensor], params: Params, z: Tenso
     return dict(zip(params, direct, strict=True)), torch.zeros_like(z) if dz is None else dz
 
 
+def head_grads(
+    heads: Mapping[str, Callable[[Params, Tensor], Tensor]], params: Params, z: Tensor
+) -> tuple[dict[str, Params], Tensor]:
+    """Several heads in one backward: each on its own copy of the features, so that their cotangents stay apart.
+
+    Gives each head's gradient with respect to the parameters that it touches directly, those alone, and the heads'
+    cotangents of the features, (heads, *z.shape). A parameter that several heads touch would get their sum: for those
+    each head is asked on its own.
+    """
+    copies = z.detach().expand(len(heads), *z.shape).requires_grad_()
+    values = {name: head(params, copy) for (name, head), copy in zip(heads.items(), copies.unbind(), strict=True)}
+    touched = {name: reached(value, params) for name, value in values.items()}
+    times = Counter(p for own in touched.values() for p in own)
+    alone = {p: params[p] for p, count in times.items() if count == 1}
+    dz, *found = autograd.grad(
+        list(values.values()), [copies, *alone.values()], retain_graph=len(alone) < len(times), allow_unused=True
+    )
+    single = dict(zip(alone, found, strict=True))
+    direct = {}
+    for name, own in touched.items():
+        several = {p: leaf for p, leaf in own.items() if p not in alone}
+        direct[name] = {p: single[p] for p in own if p in alone}
+        if several:
+            direct[name] |= grad(values[name], several, retain_graph=True)
+    return direct, torch.zeros_like(copies) if dz is None else dz
+
+
+def reached(value: Tensor, params: Params) -> Params:
+    """The parameters that the graph behind `value` leads to: what it can have a gradient for."""
+    names = {p: name for name, p in params.items()}
+    waiting, seen, found = [get_gradient_edge(value).node], set(), {}
+    while waiting:
+        node = waiting.pop()
+        if node in seen:
+            continue
+        seen.add(node)
+        leaf = getattr(node, "variable", None)
+        if leaf in names:
+            found[names[leaf]] = leaf
+        waiting += [source for source, _ in node.next_functions if source is not None]
+    return found
+
+
 def add(a: Gradient, b: Gradient) -> Gradient:
     """The sum, name by name; None adds nothing, and two of them stay None."""
     pairs = ((name, a[name], b[name]) for name in a)
@@ -31,4 +76,5 @@ def add(a: Gradient, b: Gradient) -> Gradient:
 
 def unstack(names: Iterable[str], stacked: Gradient) -> dict[str, Gradient]:
     """Row k of every stacked gradient belongs to the k-th name."""
-    return {name: {p: None if g is None else g[k] for p, g in stacked.items()} for k, name in enumerate(names)}
+    rows = {p: None if g is None else g.unbind() for p, g in stacked.items()}
+    return {name: {p: None if g is None else g[k] for p, g in rows.items()} for k, name in enumerate(names)}
