@@ -16,7 +16,8 @@ def per_loss_grouped(losses: Losses, params: Params, chunk: int = 32) -> dict[st
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of losses in one group")
     z, pullback = jax.vjp(losses.trunk, params)
-    names, grads = list(losses.heads), {}
+    names = list(losses.heads)
+    grads: dict[str, Params] = {}
     for k in range(0, len(names), chunk):
         group = {name: jax.grad(losses.heads[name], (0, 1))(params, z) for name in names[k : k + chunk]}
         (stacked,) = jax.vmap(pullback)(jax.tree.map(lambda *rows: jnp.stack(rows), *(dz for _, dz in group.values())))

@@ -14,7 +14,8 @@ def per_loss_grouped(losses: Losses, params: Params, chunk: int = 32) -> dict[st
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of losses in one group")
     z = losses.trunk(params)
     shared, unused = reached(z, params), dict.fromkeys(params)
-    names, grads = list(losses.heads), {}
+    names = list(losses.heads)
+    grads: dict[str, Gradient] = {}
     for k in range(0, len(names), chunk):
         group = {name: losses.heads[name] for name in names[k : k + chunk]}
         direct, dz = head_grads(group, params, z)
