@@ -112,13 +112,18 @@ def memory(
 @app.command()
 def cost(
     part: Annotated[
-        list[str] | None, typer.Option("--part", help="Only flops, shared, time, sweep or harness; repeat for more.")
+        list[str] | None,
+        typer.Option("--part", help="Only flops, shared, time, peers, sweep or harness; repeat for more."),
     ] = None,
     problem: Annotated[
         list[str] | None, typer.Option("--problem", help="Only this problem or regime; repeat for more.")
     ] = None,
     strategy: Strategies = None,
     k: Annotated[list[int] | None, typer.Option("--k", help="Time with this many losses; repeat for more.")] = None,
+    peer: Annotated[
+        list[str] | None,
+        typer.Option("--peer", help="Beside ours, only this peer, such as torchjd.jac; repeat for more."),
+    ] = None,
     full: Annotated[bool, typer.Option("--full", help="Every strategy, K and regime, and torch.compile.")] = False,
     device: Device = "cpu",
     json: Json = None,
@@ -131,11 +136,15 @@ def cost(
     Rows are written as soon as they are measured. Leave the machine to it: others' work shows in the times.
     """
     from comparisons.cost import PARTS
+    from comparisons.cost.leads import NEEDS
     from comparisons.cost.regimes import KS, REGIMES, chosen
     from comparisons.problems import SIZES
     from comparisons.scenarios import STRATEGIES
 
     usage.known("--part", part or (), PARTS)
+    usage.known("--peer", peer or (), NEEDS)
+    for name in peer or ():
+        usage.installed(NEEDS[name], "pip install 'gradparity[peers]'")
     usage.known("--problem", problem or (), dict.fromkeys([*SIZES, *REGIMES]))
     usage.known("--strategy", strategy or (), STRATEGIES)
     usage.writable("--json", json)
@@ -151,7 +160,7 @@ def cost(
 
     room.check(k or (KS if full else (8,)), chosen(problem or ()), device)
     live = Live(json, device, resume) if json else None
-    work = question.units(part or (), problem or (), strategy or (), k or (), full, device)
+    work = question.units(part or (), problem or (), strategy or (), k or (), full, device, peer or ())
     typer.echo(f"about {sum(unit.seconds for unit in work):.0f} s on two idle cores, less what is kept", err=True)
     raise typer.Exit(job.take(work, device, json, live=live))
 

@@ -1,12 +1,13 @@
 """What do the strategies cost? Operations, time and peak, beside the theory and the peers.
 
 Rows are of these kinds: `flops` (counted and predicted), `shared` (what is computed again), `time` (a strategy in a
-regime: time, peak, error), `sweep` (time against K, depth and batch), `harness` (what the measurement adds).
+regime: time, peak, error), `peer` and `target` (ours beside what others offer), `sweep` (time against K, depth and batch), `harness` (what the measurement adds).
 """
 
 from collections.abc import Iterable, Iterator
 from functools import partial
 
+from comparisons.cost.leads import NEEDS
 from comparisons.cost.regimes import KS, REGIMES, SWEEPS, SWEPT, TIMED, chosen, place
 from comparisons.cost.tables import tables
 from comparisons.rows import Unit
@@ -14,7 +15,7 @@ from comparisons.scenarios import REFERENCE, STRATEGIES
 
 __all__ = ["PARTS", "tables", "units"]
 
-PARTS = ("flops", "shared", "time", "sweep", "harness")
+PARTS = ("flops", "shared", "time", "peers", "sweep", "harness")
 HALF = ("summed", REFERENCE)
 
 
@@ -25,6 +26,7 @@ def units(
     ks: Iterable[int] = (),
     full: bool = False,
     device: str = "cpu",
+    peers: Iterable[str] = (),
 ) -> list[Unit]:
     """The named parts, or all; `problems` are problems and regimes. A unit is measured, and written, as one."""
     wanted, problems, strategies = set(parts) or set(PARTS), set(problems), set(strategies)
@@ -40,6 +42,8 @@ def units(
     regimes = chosen(problems)
     if "time" in wanted:
         found += _times(regimes, strategies, list(ks), full, device)
+    if "peers" in wanted and not strategies:
+        found += _peers(regimes, list(ks), list(peers), full, device)
     if "sweep" in wanted:
         found += _sweeps(regimes, strategies, full, device)
     if "harness" in wanted and not problems and not strategies:
@@ -72,6 +76,16 @@ def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, 
     if "overhead" in regimes and device == "cpu":
         work = partial(times.without_jit, place("overhead", 2), REFERENCE)
         yield Unit("cost", "time", "time  overhead  K=2  JAX without jit", work, 3)
+
+
+def _peers(regimes: list[str], ks: list[int], named: list[str], full: bool, device: str) -> Iterator[Unit]:
+    """One unit for each regime of any K, and K: ours and the peers in one interleaved run."""
+    from comparisons.cost import against
+
+    for regime in [name for name in regimes if REGIMES[name].any_k]:
+        for k in ks or ((2, 8, 32) if full else (8,)):
+            work = partial(against.rows, place(regime, k), named or tuple(NEEDS), device, 6 if full else 3)
+            yield Unit("cost", "peers", f"peers  {regime}  K={k}", work, 8 + 0.6 * k)
 
 
 def _sweeps(regimes: list[str], strategies: set[str], full: bool, device: str) -> Iterator[Unit]:

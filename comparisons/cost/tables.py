@@ -1,5 +1,6 @@
 """What was measured, as tables."""
 
+from comparisons.cost import leads
 from comparisons.cost.targets import targets
 from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
@@ -11,7 +12,8 @@ HEADER = ["strategy", "mode", "time", "quartiles", "FLOPs", "compile", "peak", "
 
 def tables(rows: list[Row]) -> list[Table]:
     """The tables of what was measured; those without a line are left out."""
-    every = [flops(rows), shared(rows), analysis(rows), *times(rows), sweeps(rows), cores(rows), targets(rows)]
+    every = [flops(rows), shared(rows), analysis(rows), *times(rows), *leads.tables(rows), sweeps(rows), cores(rows)]
+    every.append(targets(rows))
     return [table for table in every if table.lines]
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from comparisons.cost.leads import judged
 from comparisons.rows import Row, Table
 
 EFFICIENCY, ADDED = 0.85, 0.02
@@ -13,7 +14,7 @@ def targets(rows: list[Row]) -> Table:
     return Table(
         "targets; they change no exit status",
         ["target", "where", "measured", "", "cause"],
-        [*_efficiency(ok), *_sides(ok), *_harness(ok)],
+        [*_efficiency(ok), *_sides(ok), *_harness(ok), *judged(ok)],
     )
 
 
