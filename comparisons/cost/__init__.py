@@ -1,7 +1,8 @@
 """What do the strategies cost? Operations, time and peak, beside the theory and the peers.
 
 Rows are of these kinds: `flops` (counted and predicted), `shared` (what is computed again), `time` (a strategy in a
-regime: time, peak, error), `peer` and `target` (ours beside what others offer), `sweep` (time against K, depth and batch), `harness` (what the measurement adds).
+regime: time, peak, error), `peer` (ours beside what others offer), `target` (what was hoped for, and measured),
+`sweep` (time against K, depth and batch), `harness` (what the measurement adds).
 """
 
 from collections.abc import Iterable, Iterator
