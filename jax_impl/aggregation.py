@@ -14,7 +14,10 @@ from jax_impl.models.losses import Params
 
 
 def gramian(grads: Mapping[str, Params]) -> Array:
-    """Two losses conflict where their gradients' inner product is negative; all the products, (K, K)."""
+    """Two losses conflict where their gradients' inner product is negative; all the products, (K, K).
+
+    `jax_impl.gram.gram` gives the same without forming the gradients.
+    """
     rows = jnp.stack([ravel_pytree(grad)[0] for grad in grads.values()])
     return rows @ rows.T
 

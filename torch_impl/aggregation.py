@@ -12,7 +12,10 @@ from torch_impl.models.losses import Params
 
 
 def gramian(grads: Mapping[str, Params]) -> Tensor:
-    """Two losses conflict where their gradients' inner product is negative; all the products, (K, K)."""
+    """Two losses conflict where their gradients' inner product is negative; all the products, (K, K).
+
+    `torch_impl.gram.gram` gives the same without forming the gradients.
+    """
     for loss, grad in grads.items():
         for name, g in grad.items():
             if g is None:

@@ -18,7 +18,7 @@ from comparisons.scenarios import STRATEGIES
 
 ACROSS = ("per_loss_one_hot", "per_loss_batched", "per_loss_chunked", "per_loss_functional")
 AT_FEATURES = ("summed", "summed_checkpointed", "summed_split")
-BATCHED = ("per_loss_batched", "per_loss_chunked", "per_loss_split")
+BATCHED = ("per_loss_batched", "per_loss_chunked", "per_loss_split", "per_loss_grouped")
 
 
 class Expected(NamedTuple):
