@@ -13,7 +13,8 @@ class Sizes(NamedTuple):
 
 
 # What JAX's tanh keeps of its own: it and one minus it; from 0.11.2 on one minus its square alone.
-TANH_IN_JAX = 1 if tuple(map(int, version("jax").split(".")[:3])) >= (0, 11, 2) else 2
+JAX = tuple(map(int, version("jax").split(".")[:3]))
+TANH_IN_JAX = 1 if JAX >= (0, 11, 2) else 2
 WHOLE = ("summed", "accumulated", "per_loss_retained", "per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
 PULLED_WHOLE = ("per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
 PULLED_TRUNK = ("summed_split", "accumulated", "per_loss_retained", "per_loss_split")

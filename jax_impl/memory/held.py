@@ -112,8 +112,8 @@ def residuals(f: Callable, *args: Any) -> list[Kept]:
     `args` are arrays or `jax.ShapeDtypeStruct`s. An array is listed once, however many residuals it serves.
 
     >>> w, x = jax.ShapeDtypeStruct((8, 8), "float32"), jnp.ones((4, 8))
-    >>> [(kept.op, kept.shape) for kept in residuals(lambda w: jnp.tanh(x @ w), w) if kept.kind == "activation"]
-    [('tanh', (4, 8)), ('sub', (4, 8))]
+    >>> [(kept.op, kept.shape) for kept in residuals(lambda w: jnp.exp(x @ w), w) if kept.kind == "activation"]
+    [('exp', (4, 8))]
     """
     strange = [leaf for leaf in jax.tree.leaves(args) if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype")]
     if strange:

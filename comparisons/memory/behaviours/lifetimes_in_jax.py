@@ -23,8 +23,10 @@ def retaining(device: str) -> Seen:
 
 def left_behind(device: str) -> Seen:
     figures = lifetime.left_behind(*_small(device))
-    expected = {"forward": HELD, "private": (SMALL.losses - 1) * HEAD, "left": HELD}
-    dropped = {"last head dropped": HELD - HEAD, "heads dropped": HELD - SMALL.losses * HEAD, "dropped": 0}
+    trunk = predictions.phase("jax", "per_loss_retained", "forward", SMALL) or 0
+    forward = trunk + SMALL.losses * HEAD
+    expected = {"forward": forward, "private": (SMALL.losses - 1) * HEAD, "left": forward}
+    dropped = {"last head dropped": forward - HEAD, "heads dropped": trunk, "dropped": 0}
     return Seen(lifetime.left_behind, figures, expected | dropped)
 
 

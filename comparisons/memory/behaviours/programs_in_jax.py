@@ -3,17 +3,20 @@
 import jax.numpy as jnp
 from jax import Array
 
+from comparisons.memory import predictions
 from comparisons.memory.behaviours.seen import ARRAY, HEAD, LAYERS, SMALL, Seen, beside
 from jax_impl.memory import checkpoint
 from jax_impl.memory import compiled as compiling
 
+HELD_PLAIN = (4 * LAYERS - 2 + predictions.TANH_IN_JAX) * ARRAY  # one array of the last tanh no product reads
+MERGED = predictions.JAX < (0, 11, 2)  # does XLA on the CPU run equal products once, checkpointed or not?
 PRODUCT = 2 * SMALL.batch * SMALL.width**2
 
 
 def segmented(device: str) -> Seen:
     plain, found = _plain(), checkpoint.trade(checkpoint.segmented, *_layers())
     expected = {
-        "held, plain": 4 * LAYERS * ARRAY,
+        "held, plain": HELD_PLAIN,
         "held, checkpointed": (LAYERS // 2 - 1) * ARRAY,
         "flops, plain": (3 * LAYERS - 1) * PRODUCT,
         "flops, checkpointed": (4 * LAYERS - 1) * PRODUCT,
@@ -26,16 +29,20 @@ def in_one_program(device: str) -> Seen:
     richer = checkpoint.in_one_program(checkpoint.plain, *_layers())
     more, still = (found["flops, checkpointed"] - found["flops, plain"] for found in (figures, richer))
     expected = {"barriers": LAYERS // 2, "left": 0, "flops asked for": (4 * LAYERS - 1) * PRODUCT}
-    relations = {
+    taken_back = {
         "the FLOPs do not rise by one product of the four": more < PRODUCT,
         "the scratch does not fall": figures["temp, checkpointed"] >= figures["temp, plain"],
         "in layers of a sine, an exponential and a tanh, two of the four": 2 * PRODUCT <= still < 3 * PRODUCT,
+    }
+    kept = {
+        "the FLOPs rise by all four products": LAYERS * PRODUCT <= min(more, still),
+        "the scratch falls": figures["temp, checkpointed"] < figures["temp, plain"],
     }
     return Seen(
         checkpoint.in_one_program,
         figures | {f"sine layers: {name}": value for name, value in richer.items()},
         expected | {"sine layers: barriers": LAYERS // 2, "sine layers: left": 0},
-        relations,
+        taken_back if MERGED else kept,
     )
 
 
@@ -48,7 +55,7 @@ def in_a_scan(device: str) -> Seen:
 
 def selective(device: str) -> Seen:
     flops = (3 * LAYERS - 1) * PRODUCT
-    expected = {"held, plain": 4 * LAYERS * ARRAY, "held, checkpointed": LAYERS * ARRAY}
+    expected = {"held, plain": HELD_PLAIN, "held, checkpointed": LAYERS * ARRAY}
     return Seen(
         checkpoint.selective,
         beside(_plain(), checkpoint.trade(checkpoint.selective, *_layers())),
