@@ -8,12 +8,15 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from comparisons import gradients, higher_order, lesson, memory, pitfalls, results
+from comparisons import angles, contrast, gradients, graphs, higher_order, lesson, memory, pitfalls, results
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
 
 TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
+    "angles": angles.tables,
+    "contrast": contrast.tables,
     "gradients": gradients.tables,
+    "graphs": graphs.tables,
     "higher_order": higher_order.tables,
     "lesson": lesson.tables,
     "memory": memory.tables,
@@ -23,7 +26,7 @@ TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}
 
 
-def take(units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None) -> int:
+def take(units: list[Unit], device: str, json: Path | None = None, page: Path | None = None) -> int:
     """Run the units, print the tables, write what was asked for; returns the exit status."""
     rows: dict[str, list[Row]] = {unit.question: [] for unit in units}
     done, interrupted = 0, False
@@ -42,13 +45,15 @@ def take(units: list[Unit], device: str, json: Path | None = None, markdown: Pat
         console.print(_rich(table))
     if json:
         results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
-    if markdown:
-        markdown.write_text("\n".join(f"{table.title}\n\n{table.markdown()}\n" for table in tables))
+    if page and json:
+        from comparisons.page import command, read
+
+        command.write(page, read([json]))
     every = [row for found in rows.values() for row in found]
     wrong = sum(row["status"] in ("differs", "failed") for row in every)
     print(f"\n{wrong} of {len(every)} rows do not hold" if wrong else f"\nall {len(every)} rows hold")
     if json:
-        print(f"written: {', '.join(str(path) for path in (json, markdown) if path)}")
+        print(f"written: {', '.join(str(path) for path in (json, page) if path)}")
     if interrupted:
         print(f"interrupted after {done} of {len(units)}; what was measured is kept")
         return 130

@@ -8,9 +8,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import NamedTuple
 
-from comparisons.rows import Row, Unit, failed
+from comparisons.rows import Row, Table, Unit, failed
 
-__all__ = ["rows", "units"]
+__all__ = ["rows", "tables", "units"]
+
+
+OWNERS = ("shared", "A", "B")
 
 
 class Node(NamedTuple):
@@ -48,6 +51,16 @@ def rows(framework: str) -> list[Row]:
             place = {"id": f"{head['id']}/edge/{source}-{key}", "kind": "edge", "source": source, "target": key}
             edges.append(head | place | {"owner": owner[key]})
     return found + edges
+
+
+def tables(rows: list[Row]) -> list[Table]:
+    """How many nodes each side has: shared, and of each loss alone."""
+    nodes = [row for row in rows if row.get("kind") == "node"]
+    lines = [
+        [side, *(str(sum(row["framework"] == side and row["owner"] == owner for row in nodes)) for owner in OWNERS)]
+        for side in ("torch", "jax")
+    ]
+    return [Table("two losses as each framework writes them down: nodes", ["side", *OWNERS], lines)]
 
 
 def owners(graph: Mapping[int, Node], losses: Mapping[str, int]) -> dict[int, str]:

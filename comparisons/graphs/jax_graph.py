@@ -25,7 +25,7 @@ def nodes() -> tuple[dict[int, Node], dict[str, int]]:
         graph[len(graph) + 1] = Node(op, name, tuple(dict.fromkeys(inputs)))
         return len(graph)
 
-    def run(jaxpr, known: dict) -> list[int | None]:
+    def run(jaxpr, known: dict) -> list:
         for equation in jaxpr.eqns:
             sources = [None if hasattr(v, "val") else known[v] for v in equation.invars]
             inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")

@@ -47,7 +47,9 @@ def chart(
         points = [(across(a), up(b)) for a, b in line.points]
         path = "M" + "L".join(f"{a} {b}" for a, b in points)
         mark = MARKS[line.tone % len(MARKS)]
-        found.append({"name": line.name, "tone": line.tone, "mark": mark, "bare": line.bare, "path": "" if line.dots else path})
+        found.append(
+            {"name": line.name, "tone": line.tone, "mark": mark, "bare": line.bare, "path": "" if line.dots else path}
+        )
         found[-1]["points"] = [] if line.bare else points
     bottoms = list(enumerate(names)) if names else [(tick, short(tick)) for tick in ticks(left, right, 6)]
     sides = powers(low, high) if log else ticks(low, high, 5)

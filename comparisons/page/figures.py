@@ -22,7 +22,7 @@ STYLES = {
 
 def written(value: Any, style: str = "plain") -> str:
     """A number in one of the page's styles; what is not there is a dash."""
-    if value is None or isinstance(value, float) and not math.isfinite(value):
+    if value is None or (isinstance(value, float) and not math.isfinite(value)):
         return "-"
     return STYLES[style](value)
 

@@ -18,7 +18,7 @@ class Group(NamedTuple):
     anchor: str
     title: str
     common: str
-    count: int
+    length: int
     wrong: int
     header: Markup
     body: Markup

@@ -62,6 +62,6 @@ def _told_apart(frames: Frames) -> Frames:
             names[end - 1 : end + 1] = f"before {loss}", f"after {loss}"
     kept = [("forward", frames[0][1])]
     for phase, (_, alive) in zip(names[1:], frames[1:], strict=True):
-        if alive != kept[-1][1] or not phase.startswith("before") and phase != kept[-1][0]:
+        if alive != kept[-1][1] or (not phase.startswith("before") and phase != kept[-1][0]):
             kept.append((phase, alive))
     return kept

@@ -12,6 +12,7 @@ import torch
 import torch_impl.memory
 from comparisons.memory import sides
 from comparisons.memory.strip.stage import Frames, Tensor, around, problem
+from torch_impl.memory.held import nodes, saved_tensors
 
 
 def frames(strategy: str, device: str) -> tuple[dict, Frames]:
@@ -21,26 +22,33 @@ def frames(strategy: str, device: str) -> tuple[dict, Frames]:
     tensors: dict[tuple[int, int], Tensor] = {}
     now: dict[int, tuple[int, int]] = {}
     counts: Counter[int] = Counter()
+    kept: dict[tuple[int, int], set[tuple[int, str]]] = {}
     made: list[tuple[weakref.ref, str]] = []
     found: Frames = []
 
-    def look(owner: str = "shared", outputs=None) -> set:
+    def look(owner: str = "shared") -> set:
         """The keys alive; what is new belongs to `owner`, and what two forwards saved to both."""
         nonlocal counts
-        saved = [s for s in ledger.saved(outputs) if s.kind == "activation"]
+        saved = [s for s in ledger.saved() if s.kind == "activation"]
         before, counts = counts, Counter(s.storage for s in saved)
         for storage in now.keys() - counts.keys():
             del now[storage]
-        for s in sorted(saved, key=lambda s: s.op):
+        for s in saved:
             if s.storage not in now:
                 now[s.storage] = (s.storage, len(tensors))
                 tensors[now[s.storage]] = Tensor(owner, "", s.shape, s.bytes)
-            known = tensors[now[s.storage]]
             if 0 < before[s.storage] < counts[s.storage]:
-                known = known._replace(owner="shared")
-            ops = {*filter(None, known.op.split(", ")), *filter(None, [s.op.lower()])}
-            tensors[now[s.storage]] = known._replace(op=", ".join(sorted(ops)))
+                tensors[now[s.storage]] = tensors[now[s.storage]]._replace(owner="shared")
         return set(now.values())
+
+    def name(outputs) -> None:
+        """Which nodes keep each tensor, and the number of the first of them: nodes are numbered as they are made."""
+        for node in nodes(outputs):
+            first = node._sequence_nr(), node.name().removesuffix("Backward0").lower()
+            for tensor in saved_tensors(node):
+                key = now.get(tensor.untyped_storage()._cdata)
+                if key:
+                    kept.setdefault(key, set()).add(first)
 
     def wrap(owner, forward):
         def call(*args):
@@ -53,12 +61,16 @@ def frames(strategy: str, device: str) -> tuple[dict, Frames]:
 
     def mark(when: str, outputs) -> None:
         of = next((owner for value, owner in made if value() is outputs), "both").replace("shared", "both")
-        found.append((f"{when} {of}", look(outputs={"": outputs} if when == "before" else None)))
+        found.append((f"{when} {of}", look()))
+        if when == "before":
+            name(outputs)
 
     with ledger, _backwards(mark):
         sides.run(strategy, side._replace(losses=around(side.losses, wrap)))()
     found.append(("dropped", look()))
-    return tensors, found
+    ordered = sorted(tensors, key=lambda key: min(kept.get(key, {(0, "")})))
+    ops = {key: ", ".join(sorted({op for _, op in kept.get(key, ())})) for key in ordered}
+    return {key: tensors[key]._replace(op=ops[key]) for key in ordered}, found
 
 
 @contextmanager

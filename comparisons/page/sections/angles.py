@@ -34,10 +34,10 @@ def context(run: Run) -> dict[str, Any]:
     ends = sorted({row["step"] for row in found})
     shown = [row for row in found if row["framework"] == "torch" and row["step"] in (ends[0], ends[-1])]
     return {
-        "norms": chart(_lines(found, {name: f"norm_{name}" for name in losses}), "step", "norm of the gradient", log=True),
-        "cosines": chart(
-            _lines(found, {f"{a}, {b}": f"cos_{a}_{b}" for a, b in pairs}), "step", "cosine", limits=(-1, 1)
+        "norms": chart(
+            _lines(found, {name: f"norm_{name}" for name in losses}), "step", "norm of the gradient", log=True
         ),
+        "cosines": chart(_lines(found, {f"{a}, {b}": f"cos_{a}_{b}" for a, b in pairs}), "step", "cosine"),
         "apart": figure(run, apart, "apart", "error") if apart else None,
         "matrices": [{"step": figure(run, row, "step", "int"), "lines": _matrix(run, row, losses)} for row in shown],
         "losses": losses,
@@ -52,7 +52,9 @@ def _lines(rows: list[Row], fields: dict[str, str]) -> list[Series]:
         for side in ("torch", "jax"):
             points = [(row["step"], row[field]) for row in rows if row["framework"] == side]
             if points:
-                made.append(Series(name if side == "torch" else "", points, tone, bare=side == "torch", dots=side == "jax"))
+                made.append(
+                    Series(name if side == "torch" else "", points, tone, bare=side == "torch", dots=side == "jax")
+                )
     return made
 
 

@@ -9,8 +9,8 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "Claims, errors, and where strategies differ"
 SEE = (
-    "Each claim of the lesson was tried, and the evidence decides. Each pitfall was reproduced, with its remedy at work. "
-    "Where strategies do not agree, one loss's infinity is the sharpest case: 0 times infinity is NaN in every loss."
+    "Each claim of the lesson was tried, and the evidence decides. Each pitfall was reproduced, with its remedy at "
+    "work. Where strategies do not agree, one loss's infinity is the sharpest case: 0 times infinity is NaN."
 )
 COMMAND = "python -m comparisons lesson && python -m comparisons pitfalls"
 MARKS = {"equal": "=", "different": "D", "poisoned": "P", "reference": "ref", "raises": "!"}
@@ -50,7 +50,7 @@ def _unequal(run: Run, rows: list[Row]) -> list[dict[str, Any]]:
     cases = dict.fromkeys(row["case"] for row in rows)
     poisoned = {row["case"] for row in rows if row.get("outcome") == "poisoned"}
     lines = []
-    for case in sorted(cases, key=lambda name: (name not in poisoned)):
+    for case in sorted(cases, key=lambda name: name not in poisoned):
         cells = [
             [_outcome(run, found[case, name, side]) for side in ("torch", "jax") if (case, name, side) in found]
             for name in STRATEGIES
@@ -67,5 +67,5 @@ def _unequal(run: Run, rows: list[Row]) -> list[dict[str, Any]]:
 def _outcome(run: Run, row: Row) -> dict[str, Any]:
     outcome = row.get("outcome", row["status"])
     side = {"torch": "PyTorch", "jax": "JAX"}[row["framework"]]
-    text = MARKS.get(outcome, "!" if row["status"] == "ok" else row["status"])
+    text = MARKS.get(str(outcome), "!" if row["status"] == "ok" else row["status"])
     return {"anchor": run.anchor(row), "outcome": outcome, "text": text, "side": side, "status": row["status"]}

@@ -33,7 +33,11 @@ def context(run: Run) -> dict[str, Any]:
         {
             "strategy": name,
             "cells": [
-                [figure(run, found[name, problem, side], "flop_ratio", "ratio") for side in ("torch", "jax") if "flop_ratio" in found.get((name, problem, side), {})]
+                [
+                    figure(run, found[name, problem, side], "flop_ratio", "ratio")
+                    for side in ("torch", "jax")
+                    if "flop_ratio" in found.get((name, problem, side), {})
+                ]
                 for problem in problems
             ],
         }

@@ -77,6 +77,5 @@ def _words(row: Row) -> list[str]:
     """One or two short lines: what it does, and the parameter or loss that it is."""
     op = row["op"].removesuffix("Backward0")
     if row["op"] in ("AccumulateGrad", "parameter", "input"):
-        *_, layer, leaf = ["", *row["name"].split(".")]
-        return [f"{layer} {leaf}".strip()]
+        return [" ".join(row["name"].split(".")[-2:])]
     return [f"loss {row['name']}: {op}"] if row["name"] else [op]

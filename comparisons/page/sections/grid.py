@@ -33,7 +33,11 @@ def context(run: Run) -> dict[str, Any]:
     problems = [name for name in SIZES if any(name == problem for _, problem in cells)]
     labels = [label for name in EVERY for label in (name, f"{name}, no jit")]
     lines = [
-        {"label": label, "order": EVERY[label.split(",")[0]].order, "cells": [_cell(run, cells, label, problem) for problem in problems]}
+        {
+            "label": label,
+            "order": EVERY[label.split(",")[0]].order,
+            "cells": [_cell(run, cells, label, problem) for problem in problems],
+        }
         for label in labels
         if any(label == found for found, _ in cells)
     ]

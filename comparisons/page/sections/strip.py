@@ -3,7 +3,6 @@
 from itertools import groupby
 from typing import Any
 
-from comparisons.page.figures import figure
 from comparisons.page.read import Run
 from comparisons.rows import Row
 from comparisons.scenarios import STRATEGIES
@@ -38,7 +37,8 @@ PHASES = {
         "dropped": "pullbacks dropped",
     },
 }
-WIDTH, BLOCK, STEP, HEAD = 172, 20, 25, 34
+ORDER = ("forward", "before A", "after A", "before B", "after B", "before both", "after both", "dropped")
+STEP, HEAD, GAP = 25, 34, 14
 COLUMNS = {"A": (3, 81), "B": (88, 81), "shared": (31, 110)}
 
 
@@ -55,76 +55,67 @@ def context(run: Run) -> dict[str, Any]:
     for row in rows(run):
         found.setdefault((row["strip"], row["framework"]), []).append(row)
     names = [name for name in dict.fromkeys((*FIRST, *STRATEGIES)) if any(name == strip for strip, _ in found)]
-    strips = [
-        {
-            "strategy": name,
-            "open": name in FIRST,
-            "sides": [_side(run, side, found[name, side]) for side in ("torch", "jax") if (name, side) in found],
-        }
-        for name in names
-    ]
-    return {"strips": strips}
+    return {"strips": [_strip(run, name, found) for name in names]}
+
+
+def _strip(run: Run, name: str, found: dict[tuple[str, str], list[Row]]) -> dict[str, Any]:
+    """One strategy; frames of the same moment stand in the same column."""
+    sides = [_side(run, side, found[name, side]) for side in PHASES if (name, side) in found]
+    taken = {frame["phase"] for side in sides for frame in side.get("frames", [])}
+    columns = [phase for phase in ORDER if phase in taken]
+    for side in sides:
+        for frame in side.get("frames", []):
+            frame["column"] = columns.index(frame["phase"]) + 1
+    return {"strategy": name, "open": name in FIRST, "sides": sides, "columns": max(len(columns), 4)}
 
 
 def _side(run: Run, framework: str, rows: list[Row]) -> dict[str, Any]:
-    side = {"framework": framework, "title": {"torch": "PyTorch", "jax": "JAX"}[framework]}
+    side: dict[str, Any] = {"framework": framework, "title": {"torch": "PyTorch", "jax": "JAX"}[framework]}
     if "step" not in rows[0]:
-        return side | {"reason": rows[0].get("reason", ""), "row": rows[0], "anchor": run.anchor(rows[0])}
-    frames, seen = [], set()
-    tall = _height(rows)
+        return side | {"reason": rows[0].get("reason", ""), "anchor": run.anchor(rows[0])}
+    frames: list[dict[str, Any]] = []
+    seen: set[int] = set()
+    done: set[str] = set()
+    count = {owner: sum(row["owner"] == owner for row in rows if row["step"] == 0) for owner in COLUMNS}
+    heads = max(count["A"], count["B"])
     for step, members in groupby(rows, key=lambda row: row["step"]):
         tensors = [*members]
+        phase = tensors[0]["phase"]
         seen |= {row["tensor"] for row in tensors if row["alive"]}
+        done |= ({*"AB"} if phase == "after both" else {phase[-1]}) if phase.startswith("after") else set()
         frames.append(
             {
                 "number": step + 1,
-                "title": PHASES[framework][tensors[0]["phase"]],
-                "blocks": _blocks(run, tensors, seen),
+                "phase": phase,
+                "title": PHASES[framework][phase],
+                "blocks": _blocks(run, tensors, seen, heads),
                 "held": _held(run, tensors),
-                "done": _done(frames, tensors[0]["phase"]),
-                "height": tall,
+                "done": sorted(done),
+                "foot": HEAD + STEP * heads,
+                "height": HEAD + STEP * (heads + count["shared"]) + GAP + 8,
             }
         )
-    most = max(frame["held"]["total"] for frame in frames) or 1
-    return side | {"frames": frames, "most": most, "left": frames[-2]["held"]}
+    return side | {"frames": frames, "most": max(frame["held"]["total"] for frame in frames) or 1}
 
 
-def _height(rows: list[Row]) -> int:
-    first = [row for row in rows if row["step"] == 0]
-    count = {owner: sum(row["owner"] == owner for row in first) for owner in COLUMNS}
-    return HEAD + STEP * (max(count["A"], count["B"]) + count["shared"]) + 8
-
-
-def _blocks(run: Run, tensors: list[Row], seen: set[int]) -> list[dict[str, Any]]:
+def _blocks(run: Run, tensors: list[Row], seen: set[int], heads: int) -> list[dict[str, Any]]:
     """A block for each tensor: heads above, the trunk below, what was saved first at the bottom."""
-    heads = max(sum(row["owner"] == owner for row in tensors) for owner in "AB")
+    count = {owner: sum(row["owner"] == owner for row in tensors) for owner in COLUMNS}
     found, level = [], dict.fromkeys(COLUMNS, 0)
     for row in reversed(tensors):
         owner = row["owner"]
         x, width = COLUMNS[owner]
-        above = heads if owner == "shared" else heads - sum(t["owner"] == owner for t in tensors)
-        y = HEAD + STEP * (above + level[owner])
+        above = heads if owner == "shared" else heads - count[owner]
+        y = HEAD + STEP * (above + level[owner]) + GAP * (owner == "shared")
         level[owner] += 1
         state = "live" if row["alive"] else "freed" if row["tensor"] in seen else "later"
         place = {"x": x, "y": y, "width": width, "middle": x + width / 2, "baseline": y + 14}
-        op = next((op for op in row["op"].split(", ")[::-1] if op), "tensor")
-        found.append(place | {"row": row, "anchor": run.anchor(row), "owner": owner, "state": state, "op": op})
+        words = {"row": row, "anchor": run.anchor(row), "owner": owner, "state": state}
+        found.append(place | words | {"op": row["op"].split(", ")[-1] or "tensor"})
     return found
 
 
 def _held(run: Run, tensors: list[Row]) -> dict[str, Any]:
-    """The bytes that are alive in a frame, in all and by owner; `of` is the id that the rows' ids begin with."""
+    """The bytes that are alive in a frame, in all and by owner; `of` is what the rows' anchors begin with."""
     parts = {owner: sum(row["bytes"] for row in tensors if row["alive"] and row["owner"] == owner) for owner in COLUMNS}
     return {"total": sum(parts.values()), "parts": parts, "of": run.anchor(tensors[0]).rpartition("/")[0]}
-
-
-def _done(before: list[dict], phase: str) -> set[str]:
-    """The losses whose gradients have been taken."""
-    done = set(before[-1]["done"]) if before else set()
-    if phase.startswith("after"):
-        done |= set("AB") if "both" in phase else {phase[-1]}
-    return done
-
-
-def bytes_of(run: Run, row: Row):
-    return figure(run, row, "bytes", "bytes")
