@@ -95,6 +95,7 @@ def _side(run: Run, framework: str, rows: list[Row]) -> dict[str, Any]:
                 "height": HEAD + STEP * (heads + count["shared"]) + GAP + 8,
             }
         )
+    side |= {"left": frames[-2]["held"]}
     return side | {"frames": frames, "most": max(frame["held"]["total"] for frame in frames) or 1}
 
 
