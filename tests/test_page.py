@@ -119,6 +119,12 @@ def shown(value, text: str) -> bool:
         return text in ("", "-")
     if isinstance(value, bool):
         return text == ("yes" if value else "no")
+    if isinstance(value, list):
+        parts = text.split("; ") if value else []
+        return len(parts) == len(value) and all(map(shown, value, parts))
+    if isinstance(value, dict):
+        parts = dict(part.rsplit(" = ", 1) for part in text.split("; ")) if value else {}
+        return parts.keys() == value.keys() and all(shown(value[name], parts[name]) for name in value)
     if isinstance(value, str):
         return text.split() == value.split()
     if not (found := NUMBER.search(text)):
@@ -141,7 +147,9 @@ def test_every_number_is_that_of_its_row(tree, runs):
     for element in tree.iter():
         if element.get("data-field") and element.get("data-row"):
             row = rows[element.get("data-row")]
-            assert shown(row.get(element.get("data-field")), words(element)), (row, words(element))
+            name, _, place = element.get("data-field").partition(".")
+            value = row.get(name)
+            assert shown(value[int(place)] if place else value, words(element)), (row, words(element))
             checked += 1
     assert checked > 150
 

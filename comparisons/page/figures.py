@@ -20,6 +20,13 @@ STYLES = {
 }
 
 
+def value_of(row: Row, field: str) -> Any:
+    """A field of a row; `spread.0` is the first of a list."""
+    name, _, place = field.partition(".")
+    found = row.get(name)
+    return found[int(place)] if place and found else found
+
+
 def written(value: Any, style: str = "plain") -> str:
     """A number in one of the page's styles; what is not there is a dash."""
     if value is None or (isinstance(value, float) and not math.isfinite(value)):
@@ -29,15 +36,13 @@ def written(value: Any, style: str = "plain") -> str:
 
 def figure(run: Run, row: Row, field: str, style: str = "plain") -> Markup:
     """A number that links to its row."""
-    return Markup('<a class="n" href="#{}" data-row="{}" data-field="{}">{}</a>').format(
-        run.anchor(row), run.anchor(row), field, written(row.get(field), style)
-    )
+    return Markup('<a class="n" href="#{}">{}</a>').format(run.anchor(row), plain(run, row, field, style))
 
 
 def plain(run: Run, row: Row, field: str, style: str = "plain") -> Markup:
     """The same without the link, for a place that is one already."""
-    return Markup('<span class="n" data-row="{}" data-field="{}">{}</span>').format(
-        run.anchor(row), field, written(row.get(field), style)
+    return Markup('<span data-row="{}" data-field="{}">{}</span>').format(
+        run.anchor(row), field, written(value_of(row, field), style)
     )
 
 
@@ -46,7 +51,7 @@ def prose(text: str) -> Markup:
     return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", str(escape(text))))
 
 
-def cell(value: Any, field: str = "") -> str:
+def cell(value: Any) -> str:
     """A field of a row as the row's own table shows it."""
     if value is None:
         return ""
@@ -54,4 +59,8 @@ def cell(value: Any, field: str = "") -> str:
         return "yes" if value else "no"
     if isinstance(value, float):
         return f"{value:.3g}"
+    if isinstance(value, list):
+        return "; ".join(map(cell, value))
+    if isinstance(value, dict):
+        return "; ".join(f"{name} = {cell(entry)}" for name, entry in value.items())
     return f"{value:,}" if isinstance(value, int) else str(value)

@@ -2,14 +2,16 @@
 
 from typing import Any
 
+from markupsafe import Markup
+
 from comparisons.page.figures import figure
 from comparisons.page.read import Run
 from comparisons.rows import Row
 
 TITLE = "Higher order"
 SEE = (
-    "A Hessian-vector product can be taken in three modes. They agree where all are defined; each operation below has "
-    "a mode without a second derivative, or with a wrong one, and a form that works in all three."
+    "A product with the Hessian can be taken in three modes, and costs a small multiple of a gradient. Where all are "
+    "defined they agree; the operations listed have a mode without a second derivative, or with a wrong one."
 )
 COMMAND = "python -m comparisons higher_order"
 MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
@@ -25,6 +27,7 @@ def group(row: Row) -> str:
 
 
 def context(run: Run) -> dict[str, Any]:
+    every = [row for row in rows(run) if row.get("time_ratio") is not None]
     limits = [row for row in rows(run) if row.get("kind") == "limit"]
     found = {(row["framework"], row["case"], row["mode"]): row for row in limits}
     cases = {(row["framework"], row["case"]): row["recipe"] for row in limits}
@@ -37,7 +40,32 @@ def context(run: Run) -> dict[str, Any]:
         }
         for (side, case), recipe in cases.items()
     ]
-    return {"modes": [mode.replace("_", " ") for mode in MODES], "limits": lines}
+    return {"modes": [mode.replace("_", " ") for mode in MODES], "limits": lines, "ratios": _ratios(run, every)}
+
+
+def _ratios(run: Run, rows: list[Row]) -> dict[str, Any]:
+    """A line a side and mode; a column a network that was measured here, and one a model that is cited."""
+    kinds = {"cost": "measured", "published": "cited"}
+    columns = dict.fromkeys((kinds[row["kind"]], row["problem"]) for row in rows if row.get("kind") in kinds)
+    found: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
+    for row in rows:
+        if row.get("kind") in kinds and row.get("mode") != "compile":
+            line = found.setdefault((row["framework"], row["strategy"].removeprefix("hvp_").replace("_", " ")), {})
+            line[kinds[row["kind"]], row["problem"]] = row
+    lines = [
+        {"side": SIDES[side], "mode": mode, "cells": [_ratio(run, cells.get(column)) for column in columns]}
+        for (side, mode), cells in found.items()
+    ]
+    sources = {row["source"]: None for row in rows if row.get("source")}
+    return {"columns": list(columns), "lines": lines, "sources": list(sources)}
+
+
+def _ratio(run: Run, row: Row | None) -> list[Markup]:
+    """Time in terms of a gradient's, and what the FLOPs say."""
+    if row is None:
+        return []
+    count = "predicted_ratio" if row["kind"] == "published" else "flop_ratio"
+    return [figure(run, row, "time_ratio", "ratio"), figure(run, row, count, "ratio")]
 
 
 def _cell(run: Run, row: Row | None) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import re
 from typing import Any
 
 from comparisons.page.chart import Series, chart
-from comparisons.page.figures import figure
+from comparisons.page.figures import cell, figure
 from comparisons.page.read import Run
 from comparisons.rows import Row
 from comparisons.scenarios import STRATEGIES
@@ -17,6 +17,7 @@ SEE = (
 COMMAND = "python -m comparisons memory"
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
 MOMENT = re.compile(r"forward|backward \d+|dropped")
+AXES = {"losses": "number of losses K", "depth": "layers", "batch": "batch"}
 SWEEP = re.compile(r"(?P<config>b16-w8-d3)-l(?P<losses>\d+)-(?P<hidden>h5)")
 
 
@@ -27,19 +28,32 @@ def rows(run: Run) -> list[Row]:
 def group(row: Row) -> str:
     if row.get("sweep"):
         return "closed forms, many_heads"
-    return f"memory, {row.get('problem') or row.get('kind')}" + (f", {row['part']}" if row.get("part") else "")
+    if row.get("curve"):
+        return f"memory, many_heads by {row['curve']}"
+    if row.get("behaviour"):
+        return "memory, behaviours"
+    return f"memory, {row.get('problem') or 'other'}, {'simulated' if _simulated(row) else 'measured'}"
+
+
+def _simulated(row: Row) -> bool:
+    return "/simulated/" in row["id"]
 
 
 def context(run: Run) -> dict[str, Any]:
     found: dict[str, dict[tuple[str, str], list[Row]]] = {}
     for row in rows(run):
-        if row.get("strategy") in STRATEGIES and row.get("phase"):
+        if row.get("strategy") in STRATEGIES and row.get("phase") and "curve" not in row and not _simulated(row):
             found.setdefault(row["problem"], {}).setdefault((row["strategy"], row["framework"]), []).append(row)
     problems = [
         {"name": name, "small": _small(cells), "ledger": [_line(run, *key, members) for key, members in cells.items()]}
         for name, cells in found.items()
     ]
-    return {"problems": problems, "curve": _curve(rows(run)), "config": "batch 16, width 8, 3 layers, 5 hidden units"}
+    return {
+        "problems": problems,
+        "curves": _curves(rows(run)),
+        "forms": _forms(rows(run)),
+        "behaviours": [_behaviour(run, row) for row in rows(run) if row.get("behaviour")],
+    }
 
 
 def _small(cells: dict[tuple[str, str], list[Row]]) -> list[dict[str, Any]]:
@@ -79,7 +93,7 @@ def _line(run: Run, strategy: str, framework: str, rows: list[Row]) -> dict[str,
     }
 
 
-def _curve(rows: list[Row]) -> dict[str, Any] | None:
+def _forms(rows: list[Row]) -> dict[str, Any] | None:
     """Held bytes after the forward over the number of losses, measured, beside the closed form."""
     points: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
     theory: dict[str, list[tuple[float, float]]] = {side: [] for side in SIDES}
@@ -95,3 +109,29 @@ def _curve(rows: list[Row]) -> dict[str, Any] | None:
         if theory[side]
     ]
     return chart(lines, "number of losses K", "bytes held after the forward") if lines else None
+
+
+def _curves(rows: list[Row]) -> list[dict[str, Any]]:
+    """Held bytes of each strategy along each axis, a chart a side."""
+    found: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+    for row in rows:
+        if row.get("curve") and row.get("phase") == "forward" and row["status"] == "ok":
+            lines = found.setdefault((row["curve"], row["framework"]), {})
+            lines.setdefault(row["strategy"], []).append((row["at"], row["bytes"]))
+    made = []
+    for (axis, side), lines in found.items():
+        series = [Series(name, sorted(points), tone) for tone, (name, points) in enumerate(lines.items())]
+        drawn = chart(series, AXES.get(axis, axis), "bytes held after the forward")
+        made.append({"title": f"{SIDES[side]}, over the {axis}", "chart": drawn})
+    return made
+
+
+def _behaviour(run: Run, row: Row) -> dict[str, Any]:
+    return {
+        "anchor": run.anchor(row),
+        "side": SIDES.get(row["framework"], row["framework"]),
+        "says": row.get("says") or f"{row['behaviour'].replace('_', ' ')}: {row.get('reason', '')}",
+        "holds": {"ok": "✓", "unsupported": "-"}.get(row["status"], "✗"),
+        "figures": cell(row.get("figures")),
+        "reason": row.get("reason", "") if row["status"] not in ("ok", "unsupported") else "",
+    }
