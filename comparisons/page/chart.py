@@ -9,13 +9,14 @@ LEFT, TOP, BOTTOM, RIGHT = 52, 10, 34, 12
 
 
 class Series(NamedTuple):
-    """A named line of (x, y) in colour `tone`; a `bare` one has no marks, and `dots` are marks without a line."""
+    """A named line of (x, y) in colour `tone`; a `bare` one has no marks (`dashed`: theory), `dots` have no line."""
 
     name: str
     points: Sequence[tuple[float, float]]
     tone: int
     bare: bool = False
     dots: bool = False
+    dashed: bool = False
 
 
 def chart(
@@ -45,12 +46,9 @@ def chart(
     found = []
     for line in series:
         points = [(across(a), up(b)) for a, b in line.points]
-        path = "M" + "L".join(f"{a} {b}" for a, b in points)
-        mark = MARKS[line.tone % len(MARKS)]
-        found.append(
-            {"name": line.name, "tone": line.tone, "mark": mark, "bare": line.bare, "path": "" if line.dots else path}
-        )
-        found[-1]["points"] = [] if line.bare else points
+        path = "" if line.dots else "M" + "L".join(f"{a} {b}" for a, b in points)
+        drawn = {"path": path, "points": [] if line.bare else points, "mark": MARKS[line.tone % len(MARKS)]}
+        found.append(drawn | {"name": line.name, "tone": line.tone, "bare": line.bare, "dashed": line.dashed})
     bottoms = list(enumerate(names)) if names else [(tick, short(tick)) for tick in ticks(left, right, 6)]
     sides = powers(low, high) if log else ticks(low, high, 5)
     return {

@@ -14,7 +14,7 @@ from comparisons.scenarios import STRATEGIES
 TITLE = "Cost over K"
 SEE = (
     "FLOPs are counted and have no noise: one backward a loss costs K trips through the trunk, a summed loss one. "
-    "Times are ratios to the same side's summed gradient, of calls taken in turn; lines without marks are theory."
+    "Times are ratios to the same side's summed gradient, of calls taken in turn; dashed lines are theory."
 )
 COMMAND = "python -m comparisons cost"
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
@@ -64,7 +64,7 @@ def _sweeps(rows: list[Row]) -> list[dict[str, Any]]:
             lines.append(Series(row["strategy"], list(zip(row["points"], row["time_ratios"], strict=True)), tone))
             if row.get("flop_ratios"):
                 theory = list(zip(row["points"], row["flop_ratios"], strict=True))
-                lines.append(Series("", theory, tone, bare=True))
+                lines.append(Series("", theory, tone, bare=True, dashed=True))
         drawn = chart(lines, AXES.get(axis, axis), "time, in terms of summed at the first point")
         made.append({"title": f"{SIDES[side]}, {regime}", "chart": drawn})
     return made

@@ -104,7 +104,7 @@ def _forms(rows: list[Row]) -> dict[str, Any] | None:
             theory[row["framework"]].append((int(found["losses"]), row["predicted"]))
     lines = [Series(SIDES[side], sorted(points[side]), tone) for tone, side in enumerate(SIDES) if points[side]]
     lines += [
-        Series(f"{SIDES[side]}, closed form", sorted(theory[side]), tone, bare=True)
+        Series(f"{SIDES[side]}, closed form", sorted(theory[side]), tone, bare=True, dashed=True)
         for tone, side in enumerate(SIDES)
         if theory[side]
     ]
