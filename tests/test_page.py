@@ -71,6 +71,10 @@ MADE_UP = {  # questions that take minutes: rows of their shapes, for the page a
         {"id": "cost/time/overhead-losses8/summed/cpu/compile", "kind": "time", "regime": "overhead", "losses": 8}
         | {"precision": "float32", "strategy": "summed", "framework": "torch", "mode": "compile", "device": "cpu"}
         | {"status": "not_measured", "reason": "torch.compile needs a C++ compiler: none found"},
+        {"id": "cost/peers/overhead/8/jac/cpu/torch", "kind": "peer", "regime": "overhead", "losses": 8, "status": "ok"}
+        | {"call": "torchjd", "framework": "torch", "time_ratio": 2.25, "spread": [2.125, 2.5]},
+        {"id": "cost/peers/overhead/8/cpu/target/0", "kind": "target", "regime": "overhead", "losses": 8}
+        | {"target": "no slower", "measured": "2.25 of it", "met": False, "cause": "it is slower", "status": "ok"},
     ],
     "higher_order": [
         {"id": "higher_order/cost/conv/jit/a", "kind": "cost", "problem": "conv", "framework": "jax", "mode": "jit"}

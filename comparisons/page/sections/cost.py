@@ -31,7 +31,13 @@ def group(row: Row) -> str:
 
 def context(run: Run) -> dict[str, Any]:
     found = rows(run)
-    return {"flops": _flops(run, _kind(found, "flops")), "sweeps": _sweeps(found), "times": _times(run, found)}
+    return {
+        "flops": _flops(run, _kind(found, "flops")),
+        "sweeps": _sweeps(found),
+        "times": _times(run, found),
+        "peers": [_peer(run, row) for row in _kind(found, "peer")],
+        "targets": [row | {"anchor": run.anchor(row)} for row in _kind(found, "target")],
+    }
 
 
 def _kind(rows: list[Row], kind: str) -> list[Row]:
@@ -90,6 +96,19 @@ def _time(run: Run, row: Row) -> dict[str, Any]:
         "side": f"{SIDES[row['framework']]}, {row['mode']}",
         "losses": plain(run, row, "losses", "int"),
         "cells": {name: figure(run, row, name, style) for name, style in fields.items()},
+        "spread": spread,
+        "reason": row.get("reason", ""),
+    }
+
+
+def _peer(run: Run, row: Row) -> dict[str, Any]:
+    """A call of ours or of another project's, in terms of the summed gradient in its framework."""
+    spread = [plain(run, row, f"spread.{k}", "ratio") for k in (0, 1)] if row.get("spread") else []
+    return {
+        "call": row["call"],
+        "side": f"{SIDES[row['framework']]}, {row['regime']}",
+        "losses": plain(run, row, "losses", "int"),
+        "time": figure(run, row, "time_ratio", "ratio"),
         "spread": spread,
         "reason": row.get("reason", ""),
     }
