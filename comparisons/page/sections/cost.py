@@ -63,10 +63,11 @@ def _sweeps(rows: list[Row]) -> list[dict[str, Any]]:
     for row in _kind(rows, "sweep"):
         if row.get("time_ratios"):
             found.setdefault((row["regime"], row["axis"], row["framework"]), []).append(row)
-    made = []
+    made, names = [], list(dict.fromkeys(row["strategy"] for row in _kind(rows, "sweep")))
     for (regime, axis, side), members in found.items():
         lines = []
-        for tone, row in enumerate(members):
+        for row in members:
+            tone = names.index(row["strategy"])
             lines.append(Series(row["strategy"], list(zip(row["points"], row["time_ratios"], strict=True)), tone))
             if row.get("flop_ratios"):
                 theory = list(zip(row["points"], row["flop_ratios"], strict=True))

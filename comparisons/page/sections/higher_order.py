@@ -46,7 +46,8 @@ def context(run: Run) -> dict[str, Any]:
 def _ratios(run: Run, rows: list[Row]) -> dict[str, Any]:
     """A line a side and mode; a column a network that was measured here, and one a model that is cited."""
     kinds = {"cost": "measured", "published": "cited"}
-    columns = dict.fromkeys((kinds[row["kind"]], row["problem"]) for row in rows if row.get("kind") in kinds)
+    places = dict.fromkeys((kinds[row["kind"]], row["problem"]) for row in rows if row.get("kind") in kinds)
+    columns = sorted(places, key=lambda place: place[0] == "cited")
     found: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
     for row in rows:
         if row.get("kind") in kinds and row.get("mode") != "compile":
@@ -57,7 +58,7 @@ def _ratios(run: Run, rows: list[Row]) -> dict[str, Any]:
         for (side, mode), cells in found.items()
     ]
     sources = {row["source"]: None for row in rows if row.get("source")}
-    return {"columns": list(columns), "lines": lines, "sources": list(sources)}
+    return {"columns": columns, "lines": lines, "sources": list(sources)}
 
 
 def _ratio(run: Run, row: Row | None) -> list[Markup]:

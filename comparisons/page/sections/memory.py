@@ -118,9 +118,9 @@ def _curves(rows: list[Row]) -> list[dict[str, Any]]:
         if row.get("curve") and row.get("phase") == "forward" and row["status"] == "ok":
             lines = found.setdefault((row["curve"], row["framework"]), {})
             lines.setdefault(row["strategy"], []).append((row["at"], row["bytes"]))
-    made = []
+    made, names = [], list(dict.fromkeys(name for lines in found.values() for name in lines))
     for (axis, side), lines in found.items():
-        series = [Series(name, sorted(points), tone) for tone, (name, points) in enumerate(lines.items())]
+        series = [Series(name, sorted(points), names.index(name)) for name, points in lines.items()]
         drawn = chart(series, AXES.get(axis, axis), "bytes held after the forward")
         made.append({"title": f"{SIDES[side]}, over the {axis}", "chart": drawn})
     return made
