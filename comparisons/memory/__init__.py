@@ -16,7 +16,7 @@ def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
 
 
 def small(device: str) -> list[Unit]:
-    """What the main job takes: the ledger of two problems at their tiny sizes, the behaviours and the curves."""
+    """What the main job takes: tiny ledgers of two problems, the strip, the behaviours and the curves."""
     from comparisons.memory import along, behaviours, ledger, strip
     from comparisons.scenarios import cells
 

@@ -30,6 +30,7 @@ def rows(framework: str, strategy: str, device: str = "cpu") -> list[Row]:
         "problem": "many_heads",
         "framework": framework,
         "device": device,
+        "phase": None,
         "kind": "observed",
         "status": "ok",
     }
