@@ -20,10 +20,17 @@ PARTS = {
 
 
 def tables(run: Run) -> dict[str, list[Table]]:
-    """The tables that the commands print, by question."""
+    """The tables that the commands print, by question; rows of another version may lack what a table needs."""
     from comparisons.job import TABLES
 
-    return {question: TABLES[question](rows) for question, rows in run.rows.items() if question in TABLES and rows}
+    found = {}
+    for question, rows in run.rows.items():
+        try:
+            found[question] = TABLES[question](rows) if question in TABLES and rows else []
+        except Exception as error:
+            told = f"no table can be made of these rows ({type(error).__name__}: {error})"
+            found[question] = [Table(told, ["rows"], [[str(len(rows))]])]
+    return found
 
 
 def markdown(runs: Sequence[Run]) -> str:
