@@ -32,7 +32,7 @@ def everything(
     full: Full = False,
     size: Size = "default",
     device: Device = "cpu",
-    output: Annotated[Path, typer.Option(help="Folder for results.json and index.md.")] = Path("report"),
+    output: Annotated[Path, typer.Option(help="Folder for results.json and index.html.")] = Path("report"),
 ) -> None:
     """Take the gradients of several losses in PyTorch and in JAX, and show that they are equal.
 
@@ -46,16 +46,17 @@ def everything(
         output.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise usage.BadUsage(f"--output {str(output)!r} cannot be made: {error.strerror}") from None
-    json, markdown = output / "results.json", output / "index.md"
+    json, page = output / "results.json", output / "index.html"
     work = _gradients(full, size, device, json)
 
-    from comparisons import higher_order, job, lesson, memory, pitfalls
+    from comparisons import angles, contrast, graphs, higher_order, job, lesson, memory, pitfalls
     from comparisons.gradients import units
     from comparisons.scenarios import SECOND_ORDER, cells
 
     work += units(cells(full, table=SECOND_ORDER), size, device)
     work += [*higher_order.units(full, device, size), *memory.small(device), *lesson.units(), *pitfalls.units()]
-    raise typer.Exit(job.take(work, device, json, markdown))
+    work += [*contrast.units(), *graphs.units(), *angles.units()]
+    raise typer.Exit(job.take(work, device, json, page))
 
 
 @app.command()
@@ -222,6 +223,44 @@ def pitfalls(
     from comparisons import pitfalls as question
 
     raise typer.Exit(job.take(question.units(name or (), full), "cpu", json))
+
+
+@app.command()
+def graphs(json: Json = None) -> None:
+    """What does each framework write down? The autograd graph and the jaxpr of the same two losses."""
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import graphs, job
+
+    raise typer.Exit(job.take(graphs.units(), "cpu", json))
+
+
+@app.command()
+def angles(json: Json = None) -> None:
+    """How do the losses pull? Norms of their gradients and the cosines between them, over a training run."""
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import angles, job
+
+    raise typer.Exit(job.take(angles.units(), "cpu", json))
+
+
+@app.command()
+def report(
+    files: Annotated[
+        list[Path] | None, typer.Argument(help="Results files; without one, report/results.json.", metavar="FILE...")
+    ] = None,
+    form: Annotated[str, typer.Option("--format", help="html, markdown (a summary) or csv (every table).")] = "html",
+    output: Annotated[
+        Path | None, typer.Option(help="The file to write; for csv, the folder. Without it, in report/.")
+    ] = None,
+) -> None:
+    """The page that shows it all: one offline file, of one results file or of several side by side."""
+    from comparisons.page import command
+
+    raise typer.Exit(command.report(files or [Path("report/results.json")], form, output))
 
 
 @app.command()

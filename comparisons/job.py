@@ -9,14 +9,28 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from comparisons import cost, gradients, higher_order, lesson, memory, pitfalls, results
+from comparisons import (
+    angles,
+    contrast,
+    cost,
+    gradients,
+    graphs,
+    higher_order,
+    lesson,
+    memory,
+    pitfalls,
+    results,
+)
 from comparisons.live import Live
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
 
 TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
+    "angles": angles.tables,
+    "contrast": contrast.tables,
     "cost": cost.tables,
     "gradients": gradients.tables,
+    "graphs": graphs.tables,
     "higher_order": higher_order.tables,
     "lesson": lesson.tables,
     "memory": memory.tables,
@@ -27,7 +41,7 @@ CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesso
 
 
 def take(
-    units: list[Unit], device: str, json: Path | None = None, markdown: Path | None = None, live: Live | None = None
+    units: list[Unit], device: str, json: Path | None = None, page: Path | None = None, live: Live | None = None
 ) -> int:
     """Run the units, print the tables, write what was asked for; returns the exit status.
 
@@ -52,13 +66,15 @@ def take(
         console.print(_rich(table))
     if json:
         results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
-    if markdown:
-        markdown.write_text("\n".join(f"{table.title}\n\n{table.markdown()}\n" for table in tables))
+    if page and json:
+        from comparisons.page import command, read
+
+        command.write(page, read([json]))
     every = [row for found in rows.values() for row in found]
     wrong = sum(row["status"] in ("differs", "failed") for row in every)
     print(f"\n{wrong} of {len(every)} rows do not hold" if wrong else f"\nall {len(every)} rows hold")
     if json:
-        print(f"written: {', '.join(str(path) for path in (json, markdown) if path)}")
+        print(f"written: {', '.join(str(path) for path in (json, page) if path)}")
     if interrupted:
         print(f"interrupted after {done} of {len(units)}; what was measured is kept")
         return 130

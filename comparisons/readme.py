@@ -1,4 +1,4 @@
-"""`python -m comparisons.readme`: write README.md's tables from results/, and its outputs from its own code."""
+"""`python -m comparisons.readme`: README.md's tables from results/, its outputs from its code; results/README.md."""
 
 import contextlib
 import io
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from comparisons.gradients.tables import gradient_grid, precision_grid
 from comparisons.mutants.tables import tables as mutant_tables
+from comparisons.page import schema
 from comparisons.rows import Table
 
 ROOT = Path(__file__).parent.parent
@@ -73,3 +74,4 @@ def _load(name: str) -> dict:
 if __name__ == "__main__":
     page = ROOT / "README.md"
     page.write_text(rewritten(page.read_text()))
+    (ROOT / "results" / "README.md").write_text(schema.markdown())

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+from comparisons.page import schema
 from comparisons.readme import BLOCK, CODE, rewritten
 
 ROOT = Path(__file__).parent.parent
@@ -12,6 +13,10 @@ PAGE = (ROOT / "README.md").read_text()
 
 def test_every_output_and_every_table_is_the_generated_one():
     assert rewritten(PAGE) == PAGE, "run `make readme`"
+
+
+def test_the_schema_is_the_generated_one():
+    assert (ROOT / "results" / "README.md").read_text() == schema.markdown(), "run `make readme`"
 
 
 def test_the_two_first_blocks_print_the_same():

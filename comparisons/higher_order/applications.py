@@ -26,7 +26,7 @@ def table(rows: list[Row]) -> Table:
         allowed = max(row["allowed"] for row in found if row)
         alone = found[2] or found[3]
         texts = [_text(alone), ""] if alone else [_text(found[0]), _text(found[1])]
-        lines.append([case, check, *texts, "" if isinf(allowed) else f"{allowed:.0e}"])
+        lines.append([case, check, *texts, "" if allowed is None or isinf(allowed) else f"{allowed:.0e}"])
     return Table("gradients inside losses, and solves", ["case", "check", "torch/both", "jax", "allowed"], lines)
 
 

@@ -9,19 +9,20 @@ __all__ = ["curves", "simulate", "small", "tables", "units"]
 
 def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
     """The ledger of the cells, the closed forms' sweep, the curves, the stated behaviours, what looking costs."""
-    from comparisons.memory import along, behaviours, ledger, looking, sweep  # the tables load no framework
+    from comparisons.memory import along, behaviours, ledger, looking, strip, sweep  # no framework for tables
 
     ledgers = [*ledger.units(grid, size, device), *sweep.units(device), *along.units()]
-    return [*ledgers, *behaviours.units(device), *looking.units(device)]
+    return [*ledgers, *strip.units(device), *behaviours.units(device), *looking.units(device)]
 
 
 def small(device: str) -> list[Unit]:
-    """What the main job takes: the ledger of two problems at their tiny sizes, the behaviours and the curves."""
-    from comparisons.memory import along, behaviours, ledger
+    """What the main job takes: tiny ledgers of two problems, the strip, the behaviours and the curves."""
+    from comparisons.memory import along, behaviours, ledger, strip
     from comparisons.scenarios import cells
 
     grid = cells(True, ["digits", "many_heads"], dtypes=("float64",))
-    return [*ledger.units(grid, "tiny", device), *behaviours.units(device), *along.units()]
+    ledgers = [*ledger.units(grid, "tiny", device), *strip.units(device)]
+    return [*ledgers, *behaviours.units(device), *along.units()]
 
 
 def curves() -> list[Unit]:

@@ -56,8 +56,9 @@ def trade(forward: Forward, x: Array, weights: list[Array]) -> dict[str, int]:
 def in_one_program(layers: Forward, x: Array, weights: list[Array]) -> dict[str, int]:
     """Inside one `jit` XLA's backend for the CPU takes checkpointing back, until JAX 0.11.1: it drops the barriers.
 
-    From 0.11.2 on the barriers go as well, and what stood behind them is run again all the same. A barrier keeps a recomputed part apart from its first run. Without it 0.11.1 finds equal products and runs them once:
-    all of them in `tanh_layers`, half of them in `plain`. FLOPs and scratch (temp) are the compiler's own count.
+    A barrier keeps a recomputed part apart from its first run. Without it 0.11.1 finds equal products and runs them
+    once: all of them in `tanh_layers`, half of them in `plain`. From 0.11.2 on the barriers go as well, and all that
+    stood behind them runs a second time. FLOPs and scratch (temp) are the compiler's own count.
     """
     figures = {}
     for name in ("plain", "checkpointed"):

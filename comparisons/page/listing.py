@@ -1,0 +1,62 @@
+"""Every row behind a section, in tables: a row is a line that its id links to."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from markupsafe import Markup, escape
+
+from comparisons.page.figures import cell
+from comparisons.page.read import Run
+from comparisons.rows import Row
+
+HIDDEN = {"id", "code"}  # the id is the line's anchor, the code stands in the section
+
+
+class Group(NamedTuple):
+    """Rows that belong together: what they have in common is said once, and the rest is a table."""
+
+    anchor: str
+    title: str
+    common: str
+    length: int
+    wrong: int
+    header: Markup
+    body: Markup
+
+
+def listing(run: Run, rows: Iterable[Row], title: Callable[[Row], str]) -> list[Group]:
+    """The rows in groups of one title each, in order."""
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        grouped.setdefault(title(row), []).append(row)
+    return [_group(run, name, found) for name, found in grouped.items()]
+
+
+def anchor(run: Run, title: str) -> str:
+    """Where a group stands on the page."""
+    return f"{run.key}rows-{'-'.join(title.replace(',', ' ').split())}"
+
+
+def _group(run: Run, title: str, rows: list[Row]) -> Group:
+    fields = [name for name in dict.fromkeys(key for row in rows for key in row) if name not in HIDDEN]
+    shared = {
+        name: rows[0][name]
+        for name in fields
+        if len(rows) > 1 and name in rows[0] and all(row.get(name, rows) == rows[0][name] for row in rows)
+    }
+    told = [f"{name}: {value}" for name, value in shared.items() if value not in (None, "") and isinstance(value, str)]
+    columns = [name for name in fields if name not in shared or not (shared[name] is None or name_only(shared[name]))]
+    head = Markup("").join(Markup("<th scope=col data-field={}>{}").format(name, name) for name in columns)
+    body = Markup("").join(_line(run, row, columns) for row in rows)
+    wrong = sum(row["status"] in ("differs", "failed") for row in rows)
+    return Group(anchor(run, title), title, "; ".join(told), len(rows), wrong, head, body)
+
+
+def name_only(value: object) -> bool:
+    """Whether a value that all rows share can stand in the caption: words can, a number stays beside its row."""
+    return isinstance(value, str)
+
+
+def _line(run: Run, row: Row, columns: list[str]) -> Markup:
+    cells = "".join(f"<td>{escape(cell(row.get(name)))}" for name in columns)
+    return Markup('<tr id="{}">').format(run.anchor(row)) + Markup(cells) + Markup("\n")

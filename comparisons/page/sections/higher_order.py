@@ -1,0 +1,81 @@
+"""Second derivatives: what they cost by mode, and where a mode has none."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from comparisons.page.figures import figure
+from comparisons.page.read import Run
+from comparisons.rows import Row
+
+TITLE = "Higher order"
+SEE = (
+    "A product with the Hessian can be taken in three modes, and costs a small multiple of a gradient. Where all are "
+    "defined they agree; the operations listed have a mode without a second derivative, or with a wrong one."
+)
+COMMAND = "python -m comparisons higher_order"
+MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
+SIDES = {"torch": "PyTorch", "jax": "JAX"}
+
+
+def rows(run: Run) -> list[Row]:
+    return run.rows.get("higher_order", [])
+
+
+def group(row: Row) -> str:
+    return f"higher order, {row.get('kind', 'all')}"
+
+
+def context(run: Run) -> dict[str, Any]:
+    every = [row for row in rows(run) if row.get("time_ratio") is not None]
+    limits = [row for row in rows(run) if row.get("kind") == "limit"]
+    found = {(row["framework"], row["case"], row["mode"]): row for row in limits}
+    cases = {(row["framework"], row["case"]): row["recipe"] for row in limits}
+    lines = [
+        {
+            "case": case,
+            "side": SIDES[side],
+            "recipe": recipe,
+            "cells": [_cell(run, found.get((side, case, mode))) for mode in MODES],
+        }
+        for (side, case), recipe in cases.items()
+    ]
+    return {"modes": [mode.replace("_", " ") for mode in MODES], "limits": lines, "ratios": _ratios(run, every)}
+
+
+def _ratios(run: Run, rows: list[Row]) -> dict[str, Any]:
+    """A line a side and mode; a column a network that was measured here, and one a model that is cited."""
+    kinds = {"cost": "measured", "published": "cited"}
+    places = dict.fromkeys((kinds[row["kind"]], row["problem"]) for row in rows if row.get("kind") in kinds)
+    columns = sorted(places, key=lambda place: place[0] == "cited")
+    found: dict[tuple[str, str], dict[tuple[str, str], Row]] = {}
+    for row in rows:
+        if row.get("kind") in kinds and row.get("mode") != "compile":
+            line = found.setdefault((row["framework"], row["strategy"].removeprefix("hvp_").replace("_", " ")), {})
+            line[kinds[row["kind"]], row["problem"]] = row
+    lines = [
+        {"side": SIDES[side], "mode": mode, "cells": [_ratio(run, cells.get(column)) for column in columns]}
+        for (side, mode), cells in found.items()
+    ]
+    sources = {row["source"]: None for row in rows if row.get("source")}
+    return {"columns": columns, "lines": lines, "sources": list(sources)}
+
+
+def _ratio(run: Run, row: Row | None) -> list[Markup]:
+    """Time in terms of a gradient's, and what the FLOPs say."""
+    if row is None:
+        return []
+    count = "predicted_ratio" if row["kind"] == "published" else "flop_ratio"
+    return [figure(run, row, "time_ratio", "ratio"), figure(run, row, count, "ratio")]
+
+
+def _cell(run: Run, row: Row | None) -> dict[str, Any]:
+    if row is None:
+        return {"state": "none", "text": "not measured", "anchor": ""}
+    if row["status"] == "ok":
+        return {"state": "ok", "text": "defined", "anchor": run.anchor(row)}
+    if row["status"] != "unsupported":
+        return {"state": "bad", "text": row["status"], "anchor": run.anchor(row)}
+    if "error" in row:
+        return {"state": "bad", "text": "wrong by ", "number": figure(run, row, "error", "error")}
+    return {"state": "none", "text": "raises", "anchor": run.anchor(row)}
