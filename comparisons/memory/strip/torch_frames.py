@@ -43,7 +43,8 @@ def frames(strategy: str, device: str) -> tuple[dict, Frames]:
 
     def name(outputs) -> None:
         """Which nodes keep each tensor, and the number of the first of them: nodes are numbered as they are made."""
-        for node in nodes(outputs):
+        several = outputs if isinstance(outputs, list) else [outputs]
+        for node in dict.fromkeys(node for output in several for node in nodes(output)):
             first = node._sequence_nr(), node.name().removesuffix("Backward0").lower()
             for tensor in saved_tensors(node):
                 key = now.get(tensor.untyped_storage()._cdata)
