@@ -37,6 +37,7 @@ TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
     "mutants": mutant_tables,
     "pitfalls": pitfalls.tables,
 }
+WORDS = ("measured", "cause")  # columns of sentences, which wrap
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}
 
 
@@ -107,7 +108,7 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
 def _rich(table: Table) -> RichTable:
     shown = RichTable(box=None, pad_edge=False, collapse_padding=True)
     for k, name in enumerate(table.header):
-        words = name == "cause"
+        words = name in WORDS
         shown.add_column(name, justify="right" if k and not words else "left", no_wrap=not words)
     for line in table.lines:
         bad = any(word in text for text in line for word in ("DIFFERS", "FAILED"))

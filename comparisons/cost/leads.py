@@ -104,11 +104,11 @@ def tables(rows: list[Row]) -> list[Table]:
 
 
 def judged(rows: list[Row]) -> Iterator[list[str]]:
-    """The lines of the targets: what, where, measured, met or missed, cause."""
+    """The lines of the targets: what, where, met or missed, measured, cause."""
     for row in rows:
         if row["kind"] == "target":
             verdict = "met" if row["met"] else "missed"
-            yield [row["target"], f"{row['regime']} K={row['losses']}", row["measured"], verdict, row["cause"]]
+            yield [row["target"], f"{row['regime']} K={row['losses']}", verdict, row["measured"], row["cause"]]
 
 
 def _in_order(rows: list[Row]) -> list[Row]:

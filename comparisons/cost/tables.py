@@ -13,7 +13,7 @@ HEADER = ["strategy", "mode", "time", "quartiles", "FLOPs", "compile", "peak", "
 def tables(rows: list[Row]) -> list[Table]:
     """The tables of what was measured; those without a line are left out."""
     every = [flops(rows), shared(rows), analysis(rows), *times(rows), *leads.tables(rows), sweeps(rows), cores(rows)]
-    every.append(targets(rows))
+    every += targets(rows)
     return [table for table in every if table.lines]
 
 
