@@ -35,7 +35,7 @@ def context(run: Run) -> dict[str, Any]:
         "flops": _flops(run, _kind(found, "flops")),
         "sweeps": _sweeps(found),
         "times": _times(run, found),
-        "peers": [_peer(run, row) for row in _kind(found, "peer")],
+        "peers": _peers(run, _kind(found, "peer")),
         "targets": [row | {"anchor": run.anchor(row)} for row in _kind(found, "target")],
     }
 
@@ -102,14 +102,23 @@ def _time(run: Run, row: Row) -> dict[str, Any]:
     }
 
 
+def _peers(run: Run, rows: list[Row]) -> list[dict[str, Any]]:
+    """A table for each regime and number of losses, each side's fastest call first."""
+    places: dict[tuple, list[dict[str, Any]]] = {}
+    for row in sorted(rows, key=lambda row: (row["framework"] == "jax", row.get("time_ratio") or float("inf"))):
+        places.setdefault((row["losses"], row["regime"]), []).append(_peer(run, row))
+    return [{"regime": regime, "lines": lines} for (_, regime), lines in places.items()]
+
+
 def _peer(run: Run, row: Row) -> dict[str, Any]:
     """A call of ours or of another project's, in terms of the summed gradient in its framework."""
     spread = [plain(run, row, f"spread.{k}", "ratio") for k in (0, 1)] if row.get("spread") else []
     return {
         "call": row["call"],
-        "side": f"{SIDES[row['framework']]}, {row['regime']}",
+        "side": SIDES[row["framework"]],
         "losses": plain(run, row, "losses", "int"),
         "time": figure(run, row, "time_ratio", "ratio"),
+        "peak": figure(run, row, "peak", "bytes"),
         "spread": spread,
         "reason": row.get("reason", ""),
     }
