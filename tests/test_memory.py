@@ -1,6 +1,7 @@
 """The memory instruments: exact, equal to a second instrument and to closed forms, and not fooled."""
 
 import doctest
+import gc
 from importlib import import_module
 
 import jax
@@ -185,3 +186,16 @@ def test_residuals_name_their_primitive_and_line():
 def test_create_graph_leaks_until_grad_is_cleared():
     found = lifetime.reference_cycle(steps=3)
     assert found["3 steps"] == 3 * found["one step"] > 0 == found["cured"]
+
+
+def test_what_the_collector_would_free_meanwhile_is_not_counted():
+    def cycle():
+        pair = [torch.ones(1000)]
+        pair.append(pair)
+
+    def run():
+        for _ in range(2000):  # enough containers for a collection, were it not for `peak`
+            cycle()
+
+    assert torch_impl.memory.peak(run) == 2000 * 4000
+    assert gc.isenabled()

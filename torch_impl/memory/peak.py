@@ -1,5 +1,6 @@
 """The peak: the most bytes allocated at once, from the allocator's own events or from a run without memory."""
 
+import gc
 import weakref
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -60,14 +61,18 @@ def _events(run: Callable[[], object]) -> list[int]:
     """Every allocation (+) and release (-) of `run()` in order.
 
     This is the profiler that starts in microseconds and prints nothing; torch.profiler's `[memory]` events are the
-    same, take a second to start and write to stderr.
+    same, take a second to start and write to stderr. The collector stands still: what it frees is not `run`'s.
     """
+    collecting = gc.isenabled()
     options = torch._C._profiler._ExperimentalConfig()
+    gc.disable()
     _enable_profiler_legacy(ProfilerConfig(ProfilerState.CPU, False, True, False, False, False, options))
     try:
         run()
     finally:
         threads = _disable_profiler_legacy()
+        if collecting:
+            gc.enable()
     found = [[event.cpu_memory_usage() for event in thread if event.kind() == "memory_alloc"] for thread in threads]
     if sum(map(bool, found)) > 1:
         raise RuntimeError("`run` allocates on several threads, whose events have no common order")
