@@ -7,7 +7,11 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from comparisons.cost.leads import judged
 from comparisons.gradients.tables import gradient_grid, precision_grid
+from comparisons.higher_order.cost_tables import published
+from comparisons.memory.fits import tables as fit_tables
+from comparisons.memory.tables import PHASES
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.page import schema
 from comparisons.rows import Table
@@ -64,7 +68,40 @@ def mutants() -> str:
     return mutant_tables(_load("mutants")["mutants"])[0].markdown()
 
 
-MAKERS: dict[str, Callable[[], str]] = {f.__name__: f for f in (grid, precision, environment, mutants, speed)}
+def memory() -> str:
+    """What four strategies hold, and their peaks."""
+    own = [row for row in _load("cpu")["memory"] if row.get("problem") == "many_heads" and row.get("strategy") in HELD]
+    own = [row for row in own if row["phase"] in (*PHASES, "peak", "plan") and "curve" not in row]
+    found = {(row["strategy"], row["framework"], row["phase"]): row for row in own}
+    lines = []
+    for strategy in HELD:
+        line = [strategy]
+        for side, most in (("torch", "peak"), ("jax", "plan")):
+            rows = [found.get((strategy, side, phase), {}) for phase in PHASES]
+            line.append(" → ".join(f"{row['bytes']:,}" for row in rows) if all("bytes" in r for r in rows) else "-")
+            line.append(f"{found[strategy, side, most]['bytes']:,}")
+        lines.append(line)
+    return Table("", ["many_heads, bytes", "PyTorch holds", "its peak", "JAX holds", "its plan"], lines).markdown()
+
+
+def fits() -> str:
+    tables = fit_tables(_load("gpt2_xl")["memory"])
+    return "\n\n".join(f"{table.title}.\n\n{table.markdown()}" for table in tables)
+
+
+def peers() -> str:
+    lines = [line for line in judged(_load("cost")["cost"]) if "torchjd" in line[0]]
+    return Table("", ["target", "where", "", "measured"], [line[:4] for line in lines]).markdown()
+
+
+def products() -> str:
+    table = published(_load("cpu")["higher_order"])
+    return Table("", table.header[:-1], [line[:-1] for line in table.lines]).markdown()
+
+
+HELD = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched")
+PARTS = (grid, precision, environment, memory, fits, peers, products, mutants, speed)
+MAKERS: dict[str, Callable[[], str]] = {part.__name__: part for part in PARTS}
 
 
 def _load(name: str) -> dict:

@@ -1,14 +1,13 @@
 """`memory --simulate`: the ledger without allocation, as rows; what it costs to simulate, and what fits."""
 
-import resource
-import sys
 from functools import partial
-from time import perf_counter, process_time
+from time import perf_counter
 
 from comparisons.memory import simulated
+from comparisons.memory.ahead import Used, ahead, used
 from comparisons.memory.fits import parsed
 from comparisons.memory.ledger import WHY_NO_PHASES, _phases, _row
-from comparisons.problems import shapes
+from comparisons.problems import BEYOND, shapes
 from comparisons.rows import Row, Unit, failed
 from comparisons.scenarios import Cell
 
@@ -20,7 +19,10 @@ ASSUMES = {
 
 
 def units(grid: list[Cell], size: str, plans: bool, fits: str | None) -> list[Unit]:
-    """One unit for each cell and side, one for each compiled plan, and what the simulation itself took."""
+    """One unit for each cell and side, one for each compiled plan, and what the simulation itself took.
+
+    What is beyond one machine is simulated by a process for each core.
+    """
     limit = parsed(fits) if fits else None
     cells = list(dict.fromkeys((cell.problem, cell.strategy) for cell in grid))
     parts = {"torch": _torch, "jax": _jax} | ({"jax plan": _plan} if plans else {})
@@ -29,7 +31,9 @@ def units(grid: list[Cell], size: str, plans: bool, fits: str | None) -> list[Un
         for name, strategy in cells
         for side, part in parts.items()
     ]
-    return [*found, Unit("memory", "resources", "resources", partial(resources, size, perf_counter()))]
+    by_process: dict[int, Used] = {}
+    found = ahead(found, by_process) if size in BEYOND else found
+    return [*found, Unit("memory", "resources", "resources", partial(resources, size, perf_counter(), by_process))]
 
 
 def rows(part, name: str, strategy: str, size: str, limit: int | None = None) -> list[Row]:
@@ -86,9 +90,10 @@ def _figures(size: int, bound: str, assumes: str) -> Row:
     return {"bytes": size, "bound": bound, "assumes": assumes}
 
 
-def resources(size: str, start: float) -> list[Row]:
-    """The seconds since the start, those of them on a processor, and the most memory that this process has had."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    figures = {"bytes": most, "seconds": round(perf_counter() - start, 1), "cpu_seconds": round(process_time(), 1)}
+def resources(size: str, start: float, by_process: dict[int, Used]) -> list[Row]:
+    """The seconds since the start; those on a processor and the most memory, of this process and its workers."""
+    every = [used(), *by_process.values()]
+    seconds, most = sum(each.seconds for each in every), sum(each.bytes for each in every)
+    figures = {"bytes": most, "seconds": round(perf_counter() - start, 1), "cpu_seconds": round(seconds, 1)}
     row = {"id": f"memory/simulated/{size}/resources", "size": size, "phase": "resources", "kind": "observed"}
     return [row | {"problem": None, "framework": "both", "status": "ok"} | figures]

@@ -1,0 +1,51 @@
+"""Units worked on by a process for each core, before their turn comes."""
+
+import os
+import resource
+import signal
+import sys
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from functools import partial
+from multiprocessing import get_context
+from time import process_time
+from typing import NamedTuple
+
+from comparisons.rows import Row, Unit
+
+
+class Used(NamedTuple):
+    """What one process has used so far."""
+
+    seconds: float
+    bytes: int
+
+
+def used() -> Used:
+    """Seconds on a processor, and the most memory that this process has had."""
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    return Used(process_time(), most)
+
+
+def ahead(units: list[Unit], by_process: dict[int, Used]) -> list[Unit]:
+    """The same units: the first one's turn starts them all, and what each process used goes into `by_process`."""
+    context = get_context("spawn")
+    interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), context, initializer=interrupts)
+    futures: dict[int, Future] = {}
+
+    def rows(number: int) -> list[Row]:
+        if not futures:
+            futures.update({k: pool.submit(_work, unit.rows) for k, unit in enumerate(units)})
+        try:
+            found, process, by_process[process] = futures[number].result()
+            return found
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+    return [unit._replace(rows=partial(rows, number)) for number, unit in enumerate(units)]
+
+
+def _work(rows: Callable[[], list[Row]]) -> tuple[list[Row], int, Used]:
+    return rows(), os.getpid(), used()
