@@ -1,5 +1,6 @@
 """Units worked on by a process for each core, before their turn comes."""
 
+import gc
 import os
 import resource
 import signal
@@ -29,9 +30,7 @@ def used() -> Used:
 
 def ahead(units: list[Unit], by_process: dict[int, Used]) -> list[Unit]:
     """The same units: the first one's turn starts them all, and what each process used goes into `by_process`."""
-    context = get_context("spawn")
-    interrupts = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
-    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), context, initializer=interrupts)
+    pool = ProcessPoolExecutor(len(os.sched_getaffinity(0)), get_context("spawn"), initializer=_start)
     futures: dict[int, Future] = {}
 
     def rows(number: int) -> list[Row]:
@@ -45,6 +44,12 @@ def ahead(units: list[Unit], by_process: dict[int, Used]) -> list[Unit]:
             raise
 
     return [unit._replace(rows=partial(rows, number)) for number, unit in enumerate(units)]
+
+
+def _start() -> None:
+    """Ctrl-C ends a worker at once; traces make many objects and few cycles, so the collector looks less often."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    gc.set_threshold(100_000)
 
 
 def _work(rows: Callable[[], list[Row]]) -> tuple[list[Row], int, Used]:
