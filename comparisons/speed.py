@@ -11,15 +11,13 @@ from pathlib import Path
 from comparisons import results
 
 ROOT = Path(__file__).parent.parent
-FIRST_ORDER_TESTS = " ".join(
-    f"tests/test_{name}.py"
-    for name in ("gradients", "first_order", "mutants", "difference", "layout", "symmetry", "imports", "cli")
-)
 COMMANDS = {
     "python -m comparisons --help": 0.5,
     "python -m comparisons gradients": 75,
     "python -m comparisons gradients --full": 300,
-    f"python -m pytest -n 2 --dist loadgroup {FIRST_ORDER_TESTS}": 240,
+    "python -m comparisons memory": 60,
+    "python -m comparisons higher_order": 90,
+    "python -m comparisons cost": 120,
 }
 PLUGIN = "python -m pytest, what the plugin adds to its start"
 
