@@ -26,6 +26,7 @@ results: .venv/ready
 	$(PY) -m comparisons --full
 	cp report/results.json results/cpu.json
 	$(PY) -m comparisons cost --json results/cost.json
+	$(PY) -m comparisons cost --part peers --full --json results/peers.json
 	$(PY) -m comparisons memory --simulate --size gpt2-xl --fits 80GB --json results/gpt2_xl.json
 	$(PY) -m comparisons mutants --json results/mutants.json
 	$(PY) -m comparisons.speed

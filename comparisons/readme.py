@@ -90,8 +90,20 @@ def fits() -> str:
 
 
 def peers() -> str:
-    lines = [line for line in judged(_load("cost")["cost"]) if "torchjd" in line[0]]
-    return Table("", ["target", "where", "", "measured"], [line[:4] for line in lines]).markdown()
+    """A line a regime and number of losses; a column a target."""
+    found: dict[str, dict[str, str]] = {}
+    for target, where, verdict, measured, _ in judged(_load("peers")["cost"]):
+        found.setdefault(where, {})[target] = f"{measured} ({verdict})"
+    columns = {
+        "torchjd's calls both faster and lighter than our fastest": ("no call of torchjd",),
+        "our fastest against torchjd's fastest": ("1.3x faster than torchjd", "no slower than torchjd"),
+        "`gram` against its engine": ("gram",),
+    }
+    lines = [
+        [where, *(next((t for name, t in told.items() if name.startswith(starts)), "-") for starts in columns.values())]
+        for where, told in found.items()
+    ]
+    return Table("", ["where", *columns], lines).markdown()
 
 
 def products() -> str:

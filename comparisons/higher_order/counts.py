@@ -15,8 +15,8 @@ MODES = ("hvp_forward_over_reverse", "hvp_reverse_over_forward", "hvp_reverse_ov
 class Products(NamedTuple):
     """FLOPs of one forward: all products, those of the `first` layer, those `between` two activations.
 
-    `convolved` is the first layer's where it is a convolution; `swapped` what JAX writes down beyond `first`'s
-    convolution and the others where the weights' small array stands in for the image.
+    `convolved` is the first layer's where it is a convolution, `inner` the other convolutions'; `swapped` what JAX
+    writes down beyond `first`'s convolution and the others where the weights' small array stands in for the image.
     """
 
     forward: int
@@ -24,6 +24,7 @@ class Products(NamedTuple):
     between: int = 0
     convolved: int = 0
     swapped: int = 0
+    inner: int = 0
 
 
 def many_heads(problem: Problem) -> Products:
@@ -51,7 +52,7 @@ def conv(problem: Problem) -> Products:
     second = 2 * batch * pooled * prod(kernel)
     heads = 2 * batch * sum(w.size for name, w in problem.params.items() if w.ndim == 2)
     swapped = 2 * batch * pooled * kernel[0] * kernel[1] * (pooled - prod(kernel[2:]))
-    return Products(first + second + heads, first, 0, first, swapped)
+    return Products(first + second + heads, first, 0, first, swapped, second)
 
 
 COUNT = {"many_heads": many_heads, "attention": attention, "conv": conv}
@@ -80,7 +81,7 @@ def predicted(mode: str, strategy: str, name: str, problem: Problem) -> int:
         "hvp_reverse_over_reverse": 9 * p.forward - 5 * p.first + p.convolved,
     }
     graph = {
-        "hvp_forward_over_reverse": forward_last + 2 * p.convolved,
+        "hvp_forward_over_reverse": forward_last + p.inner,
         "hvp_reverse_over_forward": forward_last,
         "hvp_reverse_over_reverse": 9 * p.forward - 5 * p.first,
     }
