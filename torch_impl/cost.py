@@ -22,7 +22,7 @@ def flops(function: Callable, *args) -> int:
 
 def ready(result):
     """`result`, once it is there: a CPU computes before it returns, a GPU is waited for."""
-    if any(isinstance(leaf, Tensor) and leaf.is_cuda for leaf in tree_leaves(result)):
+    if torch.cuda.is_initialized() and any(isinstance(leaf, Tensor) and leaf.is_cuda for leaf in tree_leaves(result)):
         torch.cuda.synchronize()
     return result
 

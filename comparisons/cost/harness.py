@@ -5,8 +5,8 @@ from time import perf_counter, process_time
 
 import jax
 import torch
-from torch import autograd
 
+import torch_impl.first_order
 from comparisons.cost import calls
 from comparisons.cost.regimes import place
 from comparisons.cost.timing import interleaved, ratio
@@ -19,7 +19,7 @@ AT = place("overhead", 8)
 
 
 def rows(device: str = "cpu", seconds: float = 2, rounds: int = 15) -> list[Row]:
-    """A row a framework: a timed call in terms of the same gradients taken by hand, and the cores kept busy."""
+    """A row a framework: a timed call in terms of the strategy called by hand, and the cores kept busy."""
     found = []
     for framework, bare, mode, product in (("torch", in_torch, "eager", _torch), ("jax", in_jax, "jit", _jax)):
         row: Row = {"id": f"cost/harness/{device}/{framework}", "kind": "harness", "framework": framework}
@@ -37,14 +37,12 @@ def rows(device: str = "cpu", seconds: float = 2, rounds: int = 15) -> list[Row]
 
 
 def in_torch(device: str) -> Callable[[], object]:
-    """K backwards as one would write them, with nothing around."""
+    """The strategy called by hand, with nothing around."""
     side = sides.torch_side(AT.name, AT.stated, device=device)
-    leaves, wait = list(side.params.values()), device == "cuda"
 
     def bare():
-        values = list(side.losses(side.params).values())
-        grads = [autograd.grad(v, leaves, retain_graph=v is not values[-1], allow_unused=True) for v in values]
-        if wait:
+        grads = torch_impl.first_order.per_loss_retained(side.losses, side.params)
+        if device == "cuda":
             torch.cuda.synchronize()
         return grads
 
