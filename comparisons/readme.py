@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from comparisons.cost.leads import judged
-from comparisons.gradients.tables import gradient_grid, precision_grid
+from comparisons.gradients.tables import gradient_grid, precision_grid, second_order_grid
 from comparisons.higher_order.cost_tables import published
 from comparisons.memory.fits import tables as fit_tables
 from comparisons.memory.tables import PHASES
@@ -43,6 +43,11 @@ def grid() -> str:
     return f"{table.markdown()}\n\n{table.title}."
 
 
+def second_order() -> str:
+    table = second_order_grid(_load("cpu")["gradients"])
+    return f"{table.markdown()}\n\n{table.title}."
+
+
 def precision() -> str:
     table = precision_grid(_load("cpu")["gradients"])
     return f"{table.markdown()}\n\n{table.title}."
@@ -52,7 +57,7 @@ def environment() -> str:
     document = _load("cpu")
     found = document["environment"]
     versions = ", ".join(f"{name} {found[name]}" for name in ("python", "torch", "jax", "flax", "numpy"))
-    rows = f"{len(document['gradients'])} rows in [results/cpu.json](results/cpu.json)"
+    rows = f"{sum(len(part) for part in document.values() if isinstance(part, list)):,} rows in [results/cpu.json](results/cpu.json)"
     return f"{rows}: {found['machine']}, {found['cores']} cores; {versions}."
 
 
@@ -112,7 +117,7 @@ def products() -> str:
 
 
 HELD = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched")
-PARTS = (grid, precision, environment, memory, fits, peers, products, mutants, speed)
+PARTS = (grid, second_order, precision, environment, memory, fits, peers, products, mutants, speed)
 MAKERS: dict[str, Callable[[], str]] = {part.__name__: part for part in PARTS}
 
 

@@ -57,12 +57,13 @@ def _harness(rows: list[Row]) -> Iterator[list[str]]:
     for row in rows:
         if row["kind"] == "harness":
             added, low, high = (f"{ratio - 1:+.1%}" for ratio in (row["time_ratio"], *row["spread"]))
-            met = row["time_ratio"] - 1 <= ADDED
+            met, inside = row["time_ratio"] - 1 <= ADDED, row["spread"][0] - 1 <= ADDED
+            noise = "the quartiles lie on both sides of it: noise" if inside else "calls of K=8, overhead-bound"
             measured = f"{added} (quartiles {low}, {high})"
             yield [
                 "the harness adds at most 2%",
                 row["framework"],
-                *_met(met, measured, "calls of K=8, overhead-bound"),
+                *_met(met, measured, noise),
             ]
 
 
