@@ -57,7 +57,8 @@ def environment() -> str:
     document = _load("cpu")
     found = document["environment"]
     versions = ", ".join(f"{name} {found[name]}" for name in ("python", "torch", "jax", "flax", "numpy"))
-    rows = f"{sum(len(part) for part in document.values() if isinstance(part, list)):,} rows in [results/cpu.json](results/cpu.json)"
+    count = sum(len(part) for part in document.values() if isinstance(part, list))
+    rows = f"{count:,} rows in [results/cpu.json](results/cpu.json)"
     return f"{rows}: {found['machine']}, {found['cores']} cores; {versions}."
 
 
