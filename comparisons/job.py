@@ -1,7 +1,9 @@
 """A run as a reader sees it: live progress, tables at the end, and everything measured kept whatever happens."""
 
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rich.console import Console, RenderableType
@@ -52,9 +54,12 @@ def take(
     units = live.begin(units, rows) if live else units
     done, interrupted = 0, False
     try:
-        for done in _progress(units, rows):
-            if live:
-                live.keep(units[done - 1], rows)
+        with _remembered() as pressed:
+            for done in _progress(units, rows):
+                if live:
+                    live.keep(units[done - 1], rows)
+                if pressed:
+                    raise KeyboardInterrupt
     except KeyboardInterrupt:
         interrupted = True
     console = Console()
@@ -80,6 +85,22 @@ def take(
         print(f"interrupted after {done} of {len(units)}; what was measured is kept")
         return 130
     return int(wrong > 0)
+
+
+@contextmanager
+def _remembered() -> Iterator[list[int]]:
+    """Ctrl-C raises as ever and is kept in the list: an exception in a finalizer is lost."""
+    pressed: list[int] = []
+
+    def press(number: int, frame: object) -> None:
+        pressed.append(number)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, press)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _progress(units: list[Unit], rows: dict[str, list[Row]]):

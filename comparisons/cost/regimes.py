@@ -27,7 +27,7 @@ REGIMES = {
     "conv": Regime("conv", {"batch": 128, "width": 16}),
     "attention": Regime("attention", {"batch": 128, "width": 32, "depth": 2}),
 }
-TIMED = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched", "per_loss_split")
+TIMED = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched")
 SWEPT = ("summed", "per_loss_retained", "per_loss_batched")
 SWEEPS = {"losses": KS, "depth": (1, 2, 4, 8), "batch": (32, 64, 128, 256)}
 
