@@ -4,11 +4,11 @@ import gc
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from functools import partial
 from multiprocessing import get_context
+from pathlib import Path
 from time import process_time
 from typing import NamedTuple
 
@@ -23,9 +23,15 @@ class Used(NamedTuple):
 
 
 def used() -> Used:
-    """Seconds on a processor, and the most memory that this process has had."""
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-    return Used(process_time(), most)
+    """Seconds on a processor, and the most memory that this process has had.
+
+    Linux's `ru_maxrss` begins with the parent's at the fork; `VmHWM` is the program's own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return Used(process_time(), int(line.split()[1]) * 1024)
+    return Used(process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def ahead(units: list[Unit], by_process: dict[int, Used]) -> list[Unit]:

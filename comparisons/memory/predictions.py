@@ -17,7 +17,7 @@ JAX = tuple(map(int, version("jax").split(".")[:3]))
 TANH_IN_JAX = 1 if JAX >= (0, 11, 2) else 2
 WHOLE = ("summed", "accumulated", "per_loss_retained", "per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
 PULLED_WHOLE = ("per_loss_one_hot", "per_loss_batched", "per_loss_chunked")
-PULLED_TRUNK = ("summed_split", "accumulated", "per_loss_retained", "per_loss_split")
+PULLED_TRUNK = ("summed_split", "accumulated", "per_loss_retained", "per_loss_split", "per_loss_grouped")
 
 
 def held(framework: str, sizes: Sizes, itemsize: int = 4) -> int:

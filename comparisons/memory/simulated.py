@@ -22,6 +22,7 @@ EXACT, LOWER, UPPER = "exact", "lower bound", "upper bound"
 KERNELS = ("conv", "recurrent")  # their kernels allocate inside, which no operation returns
 PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
 CONSTANTS = (  # at their peak a number of the program is a tensor of 8 B
+    ("digits", "accumulated"),
     ("digits", "per_loss_functional"),
     ("digits", "feature_gradients"),
     ("attention", "per_loss_functional"),
