@@ -1,14 +1,18 @@
 """The peak: the most bytes allocated at once, from the allocator's own events or from a run without memory."""
 
 import gc
+import os
 import weakref
 from collections.abc import Callable
 from contextlib import contextmanager
+from itertools import accumulate
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._C._profiler import ProfilerActivity, ProfilerConfig, ProfilerState, RecordScope, _ExperimentalConfig
 from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
-from torch.autograd import ProfilerConfig, ProfilerState, _disable_profiler_legacy, _enable_profiler_legacy
+from torch.autograd import _disable_profiler, _enable_profiler, _prepare_profiler
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -16,10 +20,9 @@ from torch.utils._python_dispatch import TorchDispatchMode
 def peak(run: Callable[[], object], device: str = "cpu") -> int:
     """The most bytes that `run()` has allocated at one moment, beyond those that were there before it.
 
-    On the CPU: the running total of the allocator's events, exact. On a GPU: `max_memory_allocated`, which counts
-    what the caching allocator has handed out, workspaces included. Clear the gradients first: an earlier `.grad`
-    that `run` frees would lower the total. ValueError where that takes it below zero; a release of memory that is
-    older than the recording is not seen at all.
+    On the CPU: the running total of the allocator's events, exact; what `run` frees of older memory, such as an
+    earlier `.grad`, does not lower it. On a GPU: `max_memory_allocated`, which counts what the caching allocator has
+    handed out, workspaces included, and older memory too: clear the gradients first.
 
     >>> peak(lambda: torch.ones(100) + torch.ones(100))
     1200
@@ -31,14 +34,7 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
         run()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
-    sizes = _events(run)
-    total = most = 0
-    for size in sizes:
-        total += size
-        most = max(most, total)
-        if total < 0:
-            raise ValueError("`run` freed memory that was allocated before it: clear the gradients (`.grad = None`)")
-    return most
+    return max(accumulate(_events(run)), default=0)
 
 
 def allocated(run: Callable[[], object], device: str = "cpu") -> int:
@@ -58,25 +54,31 @@ def allocated(run: Callable[[], object], device: str = "cpu") -> int:
 
 
 def _events(run: Callable[[], object]) -> list[int]:
-    """Every allocation (+) and release (-) of `run()` in order.
+    """Bytes that `run()` allocates (+), and releases (-) of what it allocated, in order.
 
-    This is the profiler that starts in microseconds and prints nothing; torch.profiler's `[memory]` events are the
-    same, take a second to start and write to stderr. The collector stands still: what it frees is not `run`'s.
+    By address: the allocator also reports the release of what only an earlier recording saw. Operators are not
+    recorded. The collector stands still: what it frees is not `run`'s.
     """
     collecting = gc.isenabled()
-    options = torch._C._profiler._ExperimentalConfig()
+    config = ProfilerConfig(ProfilerState.KINETO, False, True, False, False, False, _ExperimentalConfig())
     gc.disable()
-    _enable_profiler_legacy(ProfilerConfig(ProfilerState.CPU, False, True, False, False, False, options))
+    with patch.dict(os.environ, KINETO_LOG_LEVEL="99"):  # else it writes to stderr, where progress is shown
+        _prepare_profiler(config, {ProfilerActivity.CPU})
+        _enable_profiler(config, {ProfilerActivity.CPU}, {RecordScope.STATIC_RUNTIME_OP})
     try:
         run()
     finally:
-        threads = _disable_profiler_legacy()
+        recorded = _disable_profiler()
         if collecting:
             gc.enable()
-    found = [[event.cpu_memory_usage() for event in thread if event.kind() == "memory_alloc"] for thread in threads]
-    if sum(map(bool, found)) > 1:
-        raise RuntimeError("`run` allocates on several threads, whose events have no common order")
-    return [size for thread in found for size in thread]
+    alive: dict[int, int] = {}
+    sizes = []
+    for event in sorted(recorded.experimental_event_tree(), key=lambda event: event.start_time_ns):
+        address, size = event.extra_fields.ptr, event.extra_fields.alloc_size
+        if size > 0:
+            alive[address] = size
+        sizes.append(size if size > 0 else -alive.pop(address, 0))
+    return sizes
 
 
 aten = torch.ops.aten
