@@ -9,8 +9,8 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "Claims, errors, and where strategies differ"
 SEE = (
-    "Each claim of the lesson was tried, and the evidence decides. Each pitfall was reproduced, with its remedy at "
-    "work. Where strategies do not agree, one loss's infinity is the sharpest case: 0 times infinity is NaN."
+    "Every claim was tried and every pitfall reproduced with its remedy at work; where strategies do not agree, the "
+    "sharpest case is one loss's infinity, which batched cotangents multiply by 0 into everyone's NaN."
 )
 COMMAND = "python -m comparisons lesson && python -m comparisons pitfalls"
 MARKS = {"equal": "=", "different": "D", "poisoned": "P", "reference": "ref", "raises": "!"}

@@ -8,8 +8,8 @@ from comparisons.rows import Row
 
 TITLE = "The graph and the jaxpr"
 SEE = (
-    "The same two losses as each framework writes them down. PyTorch keeps nodes that lead from the losses back to the "
-    "parameters; a jaxpr is a list of equations, each used by later ones. In both, the losses part after the trunk."
+    "The same two losses as each framework writes them down: PyTorch's nodes lead from the losses back to the "
+    "parameters, a jaxpr's equations from the inputs on, and in both the losses part after the shared trunk."
 )
 COMMAND = "python -m comparisons graphs"
 TITLES = {"torch": "PyTorch: the autograd graph", "jax": "JAX: the jaxpr"}

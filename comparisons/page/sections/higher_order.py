@@ -10,8 +10,8 @@ from comparisons.rows import Row
 
 TITLE = "Higher order"
 SEE = (
-    "A product with the Hessian can be taken in three modes, and costs a small multiple of a gradient. Where all are "
-    "defined they agree; the operations listed have a mode without a second derivative, or with a wrong one."
+    "A product with the Hessian costs a small multiple of a gradient in each of three modes, which agree wherever all "
+    "of them are defined; not every operation has all three."
 )
 COMMAND = "python -m comparisons higher_order"
 MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
