@@ -8,7 +8,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from comparisons.page import figures
 from comparisons.page.listing import listing
-from comparisons.page.read import Run, read
+from comparisons.page.read import Run, read, wrong
 from comparisons.page.sections import (
     angles,
     claims,
@@ -55,6 +55,7 @@ def _section(number: int, section: Any, runs: Sequence[Run]) -> dict[str, Any]:
                 "figure": partial(figures.figure, run),
                 "groups": listing(run, rows, section.group) if rows else [],
                 "count": len(rows),
+                "wrong": len(wrong(rows)),
                 **(section.context(run) if shown else {}),
             }
         )
@@ -73,5 +74,5 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     found = []
     for run in runs:
         rows = [row for members in run.rows.values() for row in members]
-        found.append({"rows": len(rows), "wrong": [row for row in rows if row["status"] in ("differs", "failed")]})
+        found.append({"rows": len(rows), "wrong": wrong(rows)})
     return found

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from comparisons.page import SECTIONS
-from comparisons.page.read import Run
+from comparisons.page.read import Run, wrong
 from comparisons.page.sections import environment
 from comparisons.rows import Table
 
@@ -34,10 +34,10 @@ def markdown(runs: Sequence[Run]) -> str:
     lines = ["# gradparity"]
     for run in runs:
         rows = [row for found in run.rows.values() for row in found]
-        wrong = [row for row in rows if row["status"] in ("differs", "failed")]
-        verdict = f"**{len(wrong)} of {len(rows)} rows do not hold**" if wrong else f"all {len(rows)} rows hold"
+        bad = wrong(rows)
+        verdict = f"**{len(bad)} of {len(rows)} rows do not hold**" if bad else f"all {len(rows)} rows hold"
         lines += ["", f"## {run.label}", "", f"{verdict} ({', '.join(run.files)})"]
-        lines += ["", *(f"- `{row['id']}`: {row.get('reason', row['status'])}" for row in wrong[:20])]
+        lines += ["", *(f"- `{row['id']}`: {row.get('reason', row['status'])}" for row in bad[:20])]
         folded = [(k > 0, _folded(name, table)) for name, found in tables(run).items() for k, table in enumerate(found)]
         kept = list(folded)
         while sum(len(text) for _, text in kept) > 0.9 * COMMENT / len(runs):
@@ -45,11 +45,12 @@ def markdown(runs: Sequence[Run]) -> str:
         lines += [text for _, text in kept]
         if len(kept) < len(folded):
             lines += ["", f"{len(folded) - len(kept)} long tables are left out here; the page and the CSV have them."]
-        missing = [f"{part.TITLE} (`{part.COMMAND}`)" for part in SECTIONS[:-1] if not part.rows(run)]
+        absent = [part for part in SECTIONS if part is not environment and not part.rows(run)]
+        missing = [f"{part.TITLE} (`{part.COMMAND}`)" for part in absent]
         lines += ["", f"Not measured: {', '.join(missing)}."] if missing else []
     lines += [
         "",
-        f"To see it: `python -m comparisons report FILE...`; the main job again: `{environment.COMMAND}`.",
+        f"To see it: `python -m comparisons report FILE...`; to measure again: `{environment.COMMAND}`.",
         "",
     ]
     return "\n".join(lines)

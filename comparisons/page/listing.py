@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from comparisons.page.figures import cell
-from comparisons.page.read import Run
+from comparisons.page.read import Run, wrong
 from comparisons.rows import Row
 
 HIDDEN = {"id", "code"}  # the id is the line's anchor, the code stands in the section
@@ -52,8 +52,7 @@ def _group(run: Run, title: str, rows: list[Row]) -> Group:
     columns = [name for name in fields if name not in shared]
     head = Markup("").join(Markup("<th scope=col>{}").format(name) for name in columns)
     body = Markup("").join(_line(run, row, columns) for row in rows)
-    wrong = sum(row["status"] in ("differs", "failed") for row in rows)
-    return Group(anchor(run, title), title, Markup("; ").join(told), len(rows), wrong, head, body)
+    return Group(anchor(run, title), title, Markup("; ").join(told), len(rows), len(wrong(rows)), head, body)
 
 
 def _line(run: Run, row: Row, columns: list[str]) -> Markup:

@@ -33,6 +33,11 @@ class Run(NamedTuple):
         return self.key + re.sub(r"\s+", "-", row["id"])
 
 
+def wrong(rows: Iterable[Row]) -> list[Row]:
+    """The rows that do not hold."""
+    return [row for row in rows if row["status"] in ("differs", "failed")]
+
+
 def read(paths: Iterable[Path]) -> list[Run]:
     """The files as runs, in order. Where two files of one run have the same row, the later file's counts."""
     runs: dict[tuple, Run] = {}
