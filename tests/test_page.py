@@ -207,6 +207,7 @@ def test_the_page_of_all_committed_results_is_one_run_and_below_3_mb():
     text = page.html([run])
     assert len(text.encode()) < 3e6
     assert text.count("<tr id=") == sum(len(rows) for rows in run.rows.values())
+    assert "not drawn" not in text
 
 
 SEEN_AS = {  # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB as each kind of colour blindness sees it
@@ -402,6 +403,18 @@ def test_a_partial_file_gives_a_partial_report(document, kept, tmp_path):
     assert [e.get("id") for e in tree.iter("section")] == [s.__name__.rpartition(".")[2] for s in SECTIONS]
 
 
+def test_rows_of_another_version_are_listed_where_they_cannot_be_drawn(tmp_path):
+    """A file of the right schema whose rows lack what a picture needs: no row is lost, and the page says so."""
+    path = tmp_path / "old.json"
+    questions = ("gradients", "memory", "cost", "higher_order", "graphs", "angles", "lesson", "pitfalls", "contrast")
+    found = {name: [{"id": f"{name}/a", "status": "ok", "kind": "x", "strip": "s"}] for name in questions}
+    path.write_text(json.dumps({"schema": 1, "environment": {}} | found))
+    tree = parsed(page.html(page.read([path])))
+    assert {e.get("id") for e in tree.iter("tr")} >= {f"{name}/a" for name in questions}
+    said = [words(e) for e in tree.iter("p") if "missing" in e.get("class", "")]
+    assert "These rows are listed and not drawn: KeyError: 'problem'" in said
+
+
 @pytest.fixture
 def command(monkeypatch, capsys):
     def run(*argv):
@@ -428,6 +441,7 @@ GOOD = '{"schema": 1, "environment": {}, "gradients": [{"id": "a", "status": "ok
         ("[1, 2]", "is no results file: it has no schema"),
         ('{"schema": 1, "gradients": []}', "is no results file: it has no environment"),
         (GOOD.replace('"id": "a", ', ""), "gradients[0] is no row: it needs an id and a status"),
+        (GOOD.replace('"a"', "7"), "gradients[0] is no row: it needs an id and a status"),
         (b"\xff\xfe\x00", "is not text"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value and "{" not in value else "",

@@ -79,7 +79,7 @@ def load(path: Path) -> dict[str, Any]:
         if not isinstance(rows, list):
             continue
         for number, row in enumerate(rows):
-            if not isinstance(row, dict) or not {"id", "status"} <= row.keys():
+            if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("id", "status")):
                 raise BadUsage(f"{str(path)!r}: {question}[{number}] is no row: it needs an id and a status; {again}")
     return document
 
