@@ -202,12 +202,12 @@ def test_nothing_is_fetched(tree, text):
     assert len(text.encode()) < 3e6
 
 
-def test_the_page_of_all_committed_results_is_one_run_and_below_3_mb():
-    (run,) = page.read(sorted((ROOT / "results").glob("*.json")))
-    text = page.html([run])
-    assert len(text.encode()) < 3e6
-    assert text.count("<tr id=") == sum(len(rows) for rows in run.rows.values())
-    assert "not drawn" not in text
+def test_the_page_of_all_committed_results_of_a_machine_is_below_3_mb():
+    for run in page.read(sorted((ROOT / "results").glob("*.json"))):
+        text = page.html([run])
+        assert len(text.encode()) < 3e6
+        assert text.count("<tr id=") == sum(len(rows) for rows in run.rows.values())
+        assert "not drawn" not in text
 
 
 SEEN_AS = {  # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB as each kind of colour blindness sees it

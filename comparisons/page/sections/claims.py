@@ -36,7 +36,6 @@ def context(run: Run) -> dict[str, Any]:
         "cards": sorted(cards, key=lambda row: FIRST not in row["name"]),
         "unequal": _unequal(run, [row for row in pitfalls if row.get("kind") == "unequal"]),
         "strategies": list(STRATEGIES),
-        "marks": MARKS,
     }
 
 
@@ -68,4 +67,4 @@ def _outcome(run: Run, row: Row) -> dict[str, Any]:
     outcome = row.get("outcome", row["status"])
     side = {"torch": "PyTorch", "jax": "JAX"}[row["framework"]]
     text = MARKS.get(str(outcome), "!" if row["status"] == "ok" else row["status"])
-    return {"anchor": run.anchor(row), "outcome": outcome, "text": text, "side": side, "status": row["status"]}
+    return {"anchor": run.anchor(row), "outcome": outcome, "text": text, "side": side}
