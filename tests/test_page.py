@@ -180,6 +180,19 @@ def test_it_is_valid_html_with_unique_ids_and_links_that_lead_somewhere(tree):
         assert element.get("aria-labelledby", ids[0]) in ids
 
 
+def test_each_section_says_what_to_see_in_one_sentence_and_names_a_command_that_exists(command):
+    for section in SECTIONS:
+        assert re.findall(r"[.!?](?=\s|$)", section.SEE) == ["."], section.SEE
+        assert section.SEE.endswith(".")
+        for line in section.COMMAND.split(" && "):
+            if line != "make report":
+                name, *options = line.removeprefix("python -m comparisons ").split()
+                status, out, _ = command(name, "--help")
+                assert status == 0
+                assert all(option in out for option in ["--json", *options])
+    assert "\nreport:" in (ROOT / "Makefile").read_text()
+
+
 def test_the_validator_catches_a_planted_fault(text):
     for right, wrong in (("</section>", "</sectoin>"), ("<ol>", "<ol></p>"), ('lang="en"', 'lang="en" lang="en"')):
         assert right in text
