@@ -226,6 +226,17 @@ def pitfalls(
 
 
 @app.command()
+def contrast(json: Json = None) -> None:
+    """The contrast in a dozen lines: README's two first blocks, run; they print the same gradients."""
+    usage.writable("--json", json)
+    usage.frameworks()
+
+    from comparisons import contrast, job
+
+    raise typer.Exit(job.take(contrast.units(), "cpu", json))
+
+
+@app.command()
 def graphs(json: Json = None) -> None:
     """What does each framework write down? The autograd graph and the jaxpr of the same two losses."""
     usage.writable("--json", json)

@@ -66,7 +66,7 @@ def take(
     for question, found in rows.items():
         for card in CARDS.get(question, lambda _: [])(found):
             console.print(card)
-    tables = [table for question, found in rows.items() for table in TABLES[question](found)]
+    tables = [table for question, found in rows.items() if found for table in TABLES[question](found)]
     for table in tables:
         console.print(f"\n{table.title}", markup=False, highlight=False)
         console.print(_rich(table))

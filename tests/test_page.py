@@ -7,14 +7,16 @@ import shutil
 import subprocess
 import time
 from decimal import Decimal
+from itertools import combinations
 from pathlib import Path
 
 import html5lib
+import numpy as np
 import pytest
 
 from comparisons import angles, cli, contrast, graphs, lesson, page, pitfalls, results
 from comparisons.memory import ledger, strip, sweep
-from comparisons.page import SECTIONS, schema
+from comparisons.page import SECTIONS, exports, schema
 from comparisons.page.layered import layout
 
 pytestmark = [
@@ -146,6 +148,23 @@ def rows_by_anchor(runs):
     return {run.anchor(row): row for run in runs for rows in run.rows.values() for row in rows}
 
 
+def fields_of(tree):
+    """(anchor of the row, field, text) of every number; the row is its own, or where the link around it leads."""
+    found = []
+
+    def walk(element, anchor):
+        if element.tag in ("a", "{http://www.w3.org/2000/svg}a"):
+            anchor = element.get("href").removeprefix("#")
+        anchor = element.get("data-row") or anchor
+        if element.get("data-field"):
+            found.append((anchor, element.get("data-field"), words(element)))
+        for child in element:
+            walk(child, anchor)
+
+    walk(tree, "")
+    return found
+
+
 def words(element) -> str:
     return " ".join("".join(element.itertext()).split())
 
@@ -159,6 +178,19 @@ def test_it_is_valid_html_with_unique_ids_and_links_that_lead_somewhere(tree):
     assert {target for target in targets if target.removeprefix("#") not in set(ids)} == set()
     for element in tree.iter():
         assert element.get("aria-labelledby", ids[0]) in ids
+
+
+def test_each_section_says_what_to_see_in_one_sentence_and_names_a_command_that_exists(command):
+    for section in SECTIONS:
+        assert re.findall(r"[.!?](?=\s|$)", section.SEE) == ["."], section.SEE
+        assert section.SEE.endswith(".")
+        for line in section.COMMAND.split(" && "):
+            if line != "make report":
+                name, *options = line.removeprefix("python -m comparisons ").split()
+                status, out, _ = command(name, "--help")
+                assert status == 0
+                assert all(option in out for option in ["--json", *options])
+    assert "\nreport:" in (ROOT / "Makefile").read_text()
 
 
 def test_the_validator_catches_a_planted_fault(text):
@@ -181,6 +213,44 @@ def test_nothing_is_fetched(tree, text):
     style = "".join(words(element) for element in tree.iter("style"))
     assert not re.search(r"@import|url\((?!#)", style)
     assert len(text.encode()) < 3e6
+
+
+def test_the_page_of_all_committed_results_of_a_machine_is_below_3_mb():
+    for run in page.read(sorted((ROOT / "results").glob("*.json"))):
+        text = page.html([run])
+        assert len(text.encode()) < 3e6
+        assert text.count("<tr id=") == sum(len(rows) for rows in run.rows.values())
+        assert "not drawn" not in text
+
+
+SEEN_AS = {  # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB as each kind of colour blindness sees it
+    "all": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+    "tritanopia": [[1.255528, -0.076749, -0.178779], [-0.078411, 0.930809, 0.147602], [0.004733, 0.691367, 0.3039]],
+}
+COLOURS = ("blue", "orange", "green", "vermillion", "purple", "sky", "paper")
+XYZ = np.array([[0.4124, 0.3576, 0.1805], [0.2126, 0.7152, 0.0722], [0.0193, 0.1192, 0.9505]])
+
+
+def lab(colour: str, seen_as: str) -> np.ndarray:
+    """CIE Lab of what is seen."""
+    rgb = np.array([int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)])
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    xyz = XYZ @ np.clip(SEEN_AS[seen_as] @ linear, 0, 1) / XYZ.sum(1)
+    x, y, z = np.where(xyz > 0.008856, np.cbrt(xyz), 7.787 * xyz + 16 / 116)
+    return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
+
+
+@pytest.mark.parametrize("seen_as", SEEN_AS)
+def test_colours_are_told_apart_in_light_and_dark(seen_as, text):
+    """Each two of the six, and each from the paper, are at least 15 apart (1 can just be seen)."""
+    light, dark = (
+        dict(re.findall(r"--(\w+): (#\w{6});", block)) for block in re.findall(r":root \{(.*?)\}", text, re.DOTALL)[:2]
+    )
+    for theme in (light, light | dark):
+        colours = [lab(theme[name], seen_as) for name in COLOURS]
+        assert min(np.linalg.norm(a - b) for a, b in combinations(colours, 2)) > 15
 
 
 def shown(value, text: str) -> bool:
@@ -213,15 +283,12 @@ def test_shown_tells_a_wrong_digit():
 
 
 def test_every_number_is_that_of_its_row(tree, runs):
-    rows, checked = rows_by_anchor(runs), 0
-    for element in tree.iter():
-        if element.get("data-field") and element.get("data-row"):
-            row = rows[element.get("data-row")]
-            name, _, place = element.get("data-field").partition(".")
-            value = row.get(name)
-            assert shown(value[int(place)] if place else value, words(element)), (row, words(element))
-            checked += 1
-    assert checked > 150
+    rows, found = rows_by_anchor(runs), fields_of(tree)
+    for anchor, field, said in found:
+        name, _, place = field.partition(".")
+        value = rows[anchor].get(name)
+        assert shown(value[int(place)] if place else value, said), (rows[anchor], said)
+    assert len(found) > 900
 
 
 def test_every_row_is_a_line_that_its_id_links_to_with_every_field(tree, runs):
@@ -229,8 +296,8 @@ def test_every_row_is_a_line_that_its_id_links_to_with_every_field(tree, runs):
     for table in tree.iter("table"):
         if table.get("class") != "listing":
             continue
-        caption, *fields = [table.find("caption"), *(th.get("data-field") for th in table.iter("th"))]
-        said = words(caption)
+        fields = [words(th) for th in table.iter("th")]
+        said = dict(words(span).split(": ", 1) for span in table.find("caption").iter("span"))
         for line in table.find("tbody"):
             row = rows[line.get("id")]
             seen.add(line.get("id"))
@@ -239,7 +306,7 @@ def test_every_row_is_a_line_that_its_id_links_to_with_every_field(tree, runs):
                 if name in cells:
                     assert shown(value, cells[name]), (row["id"], name, cells[name])
                 elif name not in ("id", "code") and value not in (None, ""):
-                    assert f"{name}: {' '.join(value.split())}" in said, (row["id"], name)
+                    assert shown(value, said[name]), (row["id"], name)
     assert seen == set(rows)
 
 
@@ -271,7 +338,7 @@ def test_no_other_number_stands_on_the_page(tree, document):
     )
     told = re.sub(r"float(32|64)", "float", told)
     prose = {section.SEE for section in SECTIONS} | {section.TITLE for section in SECTIONS}
-    checked = {"data-row", "data-held", "data-count", "data-wrong", "data-size", "data-bad"}
+    checked = {"data-field", "data-held", "data-count", "data-wrong", "data-size", "data-bad"}
     classes = {"name", "env", "tick", "step", "number", "listing", "seen"}
     strangers = []
 
@@ -324,7 +391,7 @@ def test_the_two_runs_of_different_versions_stand_side_by_side(document, file, t
     assert "B/" + document["gradients"][0]["id"] in ids
     missing = [words(e) for e in tree.iter("p") if e.get("class") == "missing" and "gpu.json" in words(e)]
     assert len(missing) == len(SECTIONS) - 2
-    assert "Not measured in gpu.json: run python -m comparisons memory" in " ".join(missing)
+    assert "Not measured in gpu.json: python -m comparisons memory measures it" in " ".join(missing)
 
 
 def test_files_of_one_machine_are_one_run_and_the_later_row_counts(document, file, tmp_path):
@@ -347,6 +414,18 @@ def test_a_partial_file_gives_a_partial_report(document, kept, tmp_path):
     tree = parsed(page.html(page.read([path])))
     assert any(e.get("class") == "missing" for e in tree.iter("p"))
     assert [e.get("id") for e in tree.iter("section")] == [s.__name__.rpartition(".")[2] for s in SECTIONS]
+
+
+def test_rows_of_another_version_are_listed_where_they_cannot_be_drawn(tmp_path):
+    """A file of the right schema whose rows lack what a picture needs: no row is lost, and the page says so."""
+    path = tmp_path / "old.json"
+    questions = ("gradients", "memory", "cost", "higher_order", "graphs", "angles", "lesson", "pitfalls", "contrast")
+    found = {name: [{"id": f"{name}/a", "status": "ok", "kind": "x", "strip": "s"}] for name in questions}
+    path.write_text(json.dumps({"schema": 1, "environment": {}} | found))
+    tree = parsed(page.html(page.read([path])))
+    assert {e.get("id") for e in tree.iter("tr")} >= {f"{name}/a" for name in questions}
+    said = [words(e) for e in tree.iter("p") if "missing" in e.get("class", "")]
+    assert "These rows are listed and not drawn: KeyError: 'problem'" in said
 
 
 @pytest.fixture
@@ -375,6 +454,7 @@ GOOD = '{"schema": 1, "environment": {}, "gradients": [{"id": "a", "status": "ok
         ("[1, 2]", "is no results file: it has no schema"),
         ('{"schema": 1, "gradients": []}', "is no results file: it has no environment"),
         (GOOD.replace('"id": "a", ', ""), "gradients[0] is no row: it needs an id and a status"),
+        (GOOD.replace('"a"', "7"), "gradients[0] is no row: it needs an id and a status"),
         (b"\xff\xfe\x00", "is not text"),
     ],
     ids=lambda value: value if isinstance(value, str) and " " in value and "{" not in value else "",
@@ -421,14 +501,27 @@ def test_html_markdown_and_csv_are_written(command, measured, tmp_path):
     total = sum(len(rows) for rows in document.values() if isinstance(rows, list))
     assert f"all {total} rows hold" in summary
     assert "| per_loss_retained |" in summary
-    assert "Not measured:" in summary
+    assert "Not measured: Cost over K (`python -m comparisons cost`)." in summary
     status, out, _ = command("report", file, "--format", "csv", "--output", tmp_path / "tables")
     assert status == 0
     with (tmp_path / "tables" / "gradients.csv").open(newline="") as lines:
         found = list(csv.DictReader(lines))
     assert [row["id"] for row in found] == [row["id"] for row in document["gradients"]]
     assert float(found[0]["scale"]) == document["gradients"][0]["scale"]
-    assert (tmp_path / "tables" / "gradients-table1.csv").exists()
+    with (tmp_path / "tables" / "tables.csv").open(newline="") as lines:
+        titles = {row["file"]: row["title"] for row in csv.DictReader(lines)}
+    assert titles["gradients-table1.csv"].startswith("float64: worst error")
+    written = {path.name for path in (tmp_path / "tables").iterdir()}
+    assert {name for name in written if "-table" in name} == set(titles)
+
+
+def test_a_summary_fits_into_a_comment():
+    runs = page.read(sorted((ROOT / "results").glob("*.json")))
+    assert len(exports.markdown(runs)) < exports.COMMENT
+    both = exports.markdown([*runs, runs[0]._replace(key="B/")])
+    assert len(both) < exports.COMMENT
+    assert "long tables are left out here" in both
+    assert both.count("gradients: float64: worst error") == 2
 
 
 def test_the_schema_is_documented(document):
@@ -451,9 +544,20 @@ def test_a_layered_layout_keeps_ranks_and_distances():
 
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-REPORTER = """<script>addEventListener("load", () => {
-  const root = document.documentElement, row = document.getElementById(location.hash.slice(1));
-  parent.postMessage([innerWidth, root.scrollWidth, Math.round(row.getBoundingClientRect().height)], "*");
+REPORTER = """<script>
+const tall = (element) => Math.round(element.getBoundingClientRect().height);
+addEventListener("load", () => {
+  const row = tall(document.getElementById(location.hash.slice(1))), found = [];
+  const cell = document.querySelector(".grid a.cell"), fold = document.getElementById(cell.hash.slice(1));
+  fold.open = false;
+  cell.click();
+  setTimeout(() => {
+    found.push(tall(fold.querySelector("tbody tr")), Math.round(fold.getBoundingClientRect().top));
+    fold.open = false;
+    cell.click();
+    found.push(tall(fold.querySelector("tbody tr")));
+    parent.postMessage([innerWidth, document.documentElement.scrollWidth, row, ...found], "*");
+  }, 300);
 });</script></body>"""
 FRAME = """<!DOCTYPE html><title>frame</title><body>
 <iframe src="page.html#{row}" style="width:{width}px;height:900px;border:0"></iframe>
@@ -462,7 +566,8 @@ FRAME = """<!DOCTYPE html><title>frame</title><body>
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium is installed: apt-get install chromium")
 @pytest.mark.parametrize("width", [390, 1440])
-def test_a_browser_opens_it_at_a_row_without_a_message_or_sideways_scrolling(text, document, width, tmp_path):
+def test_a_browser_opens_it_at_a_row_and_a_cell_opens_its_rows(text, document, width, tmp_path):
+    """Without a message on the console, and without scrolling sideways."""
     (tmp_path / "page.html").write_text(text.replace("</body>", REPORTER))
     (tmp_path / "frame.html").write_text(FRAME.format(width=width, row=document["gradients"][0]["id"]))
     switches = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--hide-scrollbars"]
@@ -480,7 +585,11 @@ def test_a_browser_opens_it_at_a_row_without_a_message_or_sideways_scrolling(tex
         check=True,
     )
     assert "CONSOLE" not in opened.stderr
-    inner, wide, height = map(int, re.search(r'data-seen="(\d+) (\d+) (\d+)"', opened.stdout).groups())
+    seen = re.search(r'data-seen="([-\d ]+)"', opened.stdout)[1]
+    inner, wide, height, chosen, top, again = map(int, seen.split())
     assert inner == width
     assert wide <= width
     assert height > 10, "the row is folded away"
+    assert chosen > 10, "a cell does not open its rows"
+    assert 0 <= top < 900, "a cell does not lead to its rows"
+    assert again > 10, "a cell does not open its rows a second time"

@@ -1,14 +1,14 @@
 """The report: results in, one self-contained HTML page out. No framework is imported, nothing is fetched."""
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from markupsafe import Markup
 
 from comparisons.page import figures
 from comparisons.page.listing import listing
-from comparisons.page.read import Run, read
+from comparisons.page.read import Run, read, wrong
 from comparisons.page.sections import (
     angles,
     claims,
@@ -37,35 +37,30 @@ def html(runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
     )
     templates.filters["prose"] = figures.prose
-    sections = [_section(number, section, runs) for number, section in enumerate(SECTIONS, start=1)]
+    sections = [_section(templates, section, runs) for section in SECTIONS]
     return templates.get_template("page.html").render(sections=sections, runs=runs, counts=_counts(runs))
 
 
-def _section(number: int, section: Any, runs: Sequence[Run]) -> dict[str, Any]:
-    """One section, a part for each run; a part without rows says so, but for the environment, which is always there."""
+def _section(templates: Environment, section: Any, runs: Sequence[Run]) -> dict[str, Any]:
+    """One section, a part for each run."""
     name = section.__name__.rpartition(".")[2]
-    parts = []
-    for run in runs:
-        rows = section.rows(run)
-        shown = bool(rows) or section is environment
-        parts.append(
-            {
-                "run": run,
-                "shown": shown,
-                "figure": partial(figures.figure, run),
-                "groups": listing(run, rows, section.group) if rows else [],
-                "count": len(rows),
-                **(section.context(run) if shown else {}),
-            }
-        )
-    return {
-        "number": number,
-        "name": name,
-        "title": section.TITLE,
-        "see": section.SEE,
-        "command": section.COMMAND,
-        "parts": parts,
-    }
+    template = templates.get_template(f"{name}.html")
+    parts = [_part(template, section, run, first=run is runs[0]) for run in runs]
+    return {"name": name, "title": section.TITLE, "see": section.SEE, "command": section.COMMAND, "parts": parts}
+
+
+def _part(template: Template, section: Any, run: Run, first: bool) -> dict[str, Any]:
+    """A run's part of a section. Rows of another version may lack what its picture needs: then they are only listed."""
+    rows = section.rows(run)
+    part = {"run": run, "count": len(rows), "wrong": len(wrong(rows)), "drawn": "", "told": ""}
+    try:
+        part["groups"] = listing(run, rows, section.group)
+        if rows or section is environment:
+            part["drawn"] = Markup(template.render(d={"run": run, "first": first, **section.context(run)}))
+    except Exception as error:
+        part["groups"] = listing(run, rows, lambda row: section.TITLE)
+        part["told"] = f"{type(error).__name__}: {error}"
+    return part
 
 
 def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
@@ -73,5 +68,5 @@ def _counts(runs: Sequence[Run]) -> list[dict[str, Any]]:
     found = []
     for run in runs:
         rows = [row for members in run.rows.values() for row in members]
-        found.append({"rows": len(rows), "wrong": [row for row in rows if row["status"] in ("differs", "failed")]})
+        found.append({"rows": len(rows), "wrong": wrong(rows)})
     return found

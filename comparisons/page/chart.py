@@ -4,12 +4,15 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-MARKS = ("circle", "square", "triangle", "diamond")
+MARKS = ("circle", "square", "triangle", "diamond", "bar", "wedge")
 LEFT, TOP, BOTTOM, RIGHT = 52, 10, 34, 12
 
 
 class Series(NamedTuple):
-    """A named line of (x, y) in colour `tone`; a `bare` one has no marks (`dashed`: theory), `dots` have no line."""
+    """A named line of (x, y) in colour `tone`; a `bare` one has no marks (`dashed`: theory), `dots` have no line.
+
+    With `steps` a value stays until the next.
+    """
 
     name: str
     points: Sequence[tuple[float, float]]
@@ -17,6 +20,7 @@ class Series(NamedTuple):
     bare: bool = False
     dots: bool = False
     dashed: bool = False
+    steps: bool = False
 
 
 def chart(
@@ -46,7 +50,8 @@ def chart(
     found = []
     for line in series:
         points = [(across(a), up(b)) for a, b in line.points]
-        path = "" if line.dots else "M" + "L".join(f"{a} {b}" for a, b in points)
+        way = "H{}V{}" if line.steps else "L{} {}"
+        path = "" if line.dots else "M{} {}".format(*points[0]) + "".join(way.format(*point) for point in points[1:])
         drawn = {"path": path, "points": [] if line.bare else points, "mark": MARKS[line.tone % len(MARKS)]}
         found.append(drawn | {"name": line.name, "tone": line.tone, "bare": line.bare, "dashed": line.dashed})
     bottoms = list(enumerate(names)) if names else [(tick, short(tick)) for tick in ticks(left, right, 6)]
@@ -58,7 +63,7 @@ def chart(
         "y": y,
         "series": found,
         "bottom": [(across(value), name) for value, name in bottoms],
-        "side": [(up(value), short(value)) for value in sides],
+        "side": [(up(value), short(value), value == 0 and low < 0) for value in sides],
         "frame": (LEFT, TOP, width - RIGHT, height - BOTTOM),
     }
 

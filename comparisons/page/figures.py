@@ -36,11 +36,13 @@ def written(value: Any, style: str = "plain") -> str:
 
 def figure(run: Run, row: Row, field: str, style: str = "plain") -> Markup:
     """A number that links to its row."""
-    return Markup('<a class="n" href="#{}">{}</a>').format(run.anchor(row), plain(run, row, field, style))
+    return Markup('<a class="n" href="#{}" data-field="{}">{}</a>').format(
+        run.anchor(row), field, written(value_of(row, field), style)
+    )
 
 
 def plain(run: Run, row: Row, field: str, style: str = "plain") -> Markup:
-    """The same without the link, for a place that is one already."""
+    """The same without the link, for a place that has one already, or that leads elsewhere."""
     return Markup('<span data-row="{}" data-field="{}">{}</span>').format(
         run.anchor(row), field, written(value_of(row, field), style)
     )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from markupsafe import Markup, escape
 
 from comparisons.page.figures import cell
-from comparisons.page.read import Run
+from comparisons.page.read import Run, wrong
 from comparisons.rows import Row
 
 HIDDEN = {"id", "code"}  # the id is the line's anchor, the code stands in the section
@@ -17,7 +17,7 @@ class Group(NamedTuple):
 
     anchor: str
     title: str
-    common: str
+    common: Markup
     length: int
     wrong: int
     header: Markup
@@ -44,17 +44,15 @@ def _group(run: Run, title: str, rows: list[Row]) -> Group:
         for name in fields
         if len(rows) > 1 and name in rows[0] and all(row.get(name, rows) == rows[0][name] for row in rows)
     }
-    told = [f"{name}: {value}" for name, value in shared.items() if value not in (None, "") and isinstance(value, str)]
-    columns = [name for name in fields if name not in shared or not (shared[name] is None or name_only(shared[name]))]
-    head = Markup("").join(Markup("<th scope=col data-field={}>{}").format(name, name) for name in columns)
+    told = [
+        Markup("<span>{}: {}</span>").format(name, cell(value))
+        for name, value in shared.items()
+        if value not in (None, "")
+    ]
+    columns = [name for name in fields if name not in shared]
+    head = Markup("").join(Markup("<th scope=col>{}").format(name) for name in columns)
     body = Markup("").join(_line(run, row, columns) for row in rows)
-    wrong = sum(row["status"] in ("differs", "failed") for row in rows)
-    return Group(anchor(run, title), title, "; ".join(told), len(rows), wrong, head, body)
-
-
-def name_only(value: object) -> bool:
-    """Whether a value that all rows share can stand in the caption: words can, a number stays beside its row."""
-    return isinstance(value, str)
+    return Group(anchor(run, title), title, Markup("; ").join(told), len(rows), len(wrong(rows)), head, body)
 
 
 def _line(run: Run, row: Row, columns: list[str]) -> Markup:

@@ -33,6 +33,11 @@ class Run(NamedTuple):
         return self.key + re.sub(r"\s+", "-", row["id"])
 
 
+def wrong(rows: Iterable[Row]) -> list[Row]:
+    """The rows that do not hold."""
+    return [row for row in rows if row["status"] in ("differs", "failed")]
+
+
 def read(paths: Iterable[Path]) -> list[Run]:
     """The files as runs, in order. Where two files of one run have the same row, the later file's counts."""
     runs: dict[tuple, Run] = {}
@@ -74,7 +79,7 @@ def load(path: Path) -> dict[str, Any]:
         if not isinstance(rows, list):
             continue
         for number, row in enumerate(rows):
-            if not isinstance(row, dict) or not {"id", "status"} <= row.keys():
+            if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("id", "status")):
                 raise BadUsage(f"{str(path)!r}: {question}[{number}] is no row: it needs an id and a status; {again}")
     return document
 

@@ -9,10 +9,7 @@ from comparisons.page.read import Run
 from comparisons.rows import Row
 
 TITLE = "Angles between the losses' gradients"
-SEE = (
-    "Lines are PyTorch's run, marks are JAX's on the same batches. Where a cosine falls below zero, a step that helps "
-    "one loss harms the other."
-)
+SEE = "Where a cosine falls below zero, a step that helps one of the two losses harms the other."
 COMMAND = "python -m comparisons angles"
 
 
@@ -37,7 +34,9 @@ def context(run: Run) -> dict[str, Any]:
         "norms": chart(
             _lines(found, {name: f"norm_{name}" for name in losses}), "step", "norm of the gradient", log=True
         ),
-        "cosines": chart(_lines(found, {f"{a}, {b}": f"cos_{a}_{b}" for a, b in pairs}), "step", "cosine"),
+        "cosines": chart(
+            _lines(found, {f"{a}, {b}": f"cos_{a}_{b}" for a, b in pairs}), "step", "cosine", limits=(-1, 1)
+        ),
         "apart": figure(run, apart, "apart", "error") if apart else None,
         "matrices": [{"step": figure(run, row, "step", "int"), "lines": _matrix(run, row, losses)} for row in shown],
         "losses": losses,

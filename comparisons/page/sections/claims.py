@@ -9,8 +9,8 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "Claims, errors, and where strategies differ"
 SEE = (
-    "Each claim of the lesson was tried, and the evidence decides. Each pitfall was reproduced, with its remedy at "
-    "work. Where strategies do not agree, one loss's infinity is the sharpest case: 0 times infinity is NaN."
+    "Every claim was tried and every pitfall reproduced with its remedy at work; where strategies do not agree, the "
+    "sharpest case is one loss's infinity, which batched cotangents multiply by 0 into everyone's NaN."
 )
 COMMAND = "python -m comparisons lesson && python -m comparisons pitfalls"
 MARKS = {"equal": "=", "different": "D", "poisoned": "P", "reference": "ref", "raises": "!"}
@@ -36,7 +36,6 @@ def context(run: Run) -> dict[str, Any]:
         "cards": sorted(cards, key=lambda row: FIRST not in row["name"]),
         "unequal": _unequal(run, [row for row in pitfalls if row.get("kind") == "unequal"]),
         "strategies": list(STRATEGIES),
-        "marks": MARKS,
     }
 
 
@@ -68,4 +67,4 @@ def _outcome(run: Run, row: Row) -> dict[str, Any]:
     outcome = row.get("outcome", row["status"])
     side = {"torch": "PyTorch", "jax": "JAX"}[row["framework"]]
     text = MARKS.get(str(outcome), "!" if row["status"] == "ok" else row["status"])
-    return {"anchor": run.anchor(row), "outcome": outcome, "text": text, "side": side, "status": row["status"]}
+    return {"anchor": run.anchor(row), "outcome": outcome, "text": text, "side": side}

@@ -11,11 +11,8 @@ from comparisons.page.read import Run
 from comparisons.rows import Row
 
 TITLE = "The contrast"
-SEE = (
-    "One network, two losses, one gradient for each. The graph that PyTorch retains is the pullback that JAX pulls "
-    "twice, and both print the same."
-)
-COMMAND = "python -m comparisons show per_loss_retained"
+SEE = "The graph that PyTorch retains is the pullback that JAX pulls twice, and both print the same two gradients."
+COMMAND = "python -m comparisons contrast"
 
 
 def rows(run: Run) -> list[Row]:

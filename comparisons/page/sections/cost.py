@@ -4,6 +4,7 @@ from typing import Any
 
 from markupsafe import Markup
 
+from comparisons.cost.regimes import REGIMES
 from comparisons.page.chart import Series, chart
 from comparisons.page.figures import figure, plain
 from comparisons.page.read import Run
@@ -13,8 +14,8 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "Cost over K"
 SEE = (
-    "FLOPs are counted and have no noise: one backward a loss costs K trips through the trunk, a summed loss one. "
-    "Times are ratios to the same side's summed gradient, of calls taken in turn; dashed lines are theory."
+    "A gradient for each of K losses costs K trips backwards through the trunk, a summed loss one: so say the FLOPs "
+    "(dashed, without noise), and the measured time says how much of it is felt."
 )
 COMMAND = "python -m comparisons cost"
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
@@ -85,8 +86,14 @@ def _times(run: Run, rows: list[Row]) -> list[dict[str, Any]]:
         places.setdefault(place, []).append(_time(run, row))
     return [
         {"regime": regime, "lines": lines, "precision": precision, "device": device}
-        for (regime, _, precision, device), lines in places.items()
+        for (regime, _, precision, device), lines in sorted(places.items(), key=_in_order)
     ]
+
+
+def _in_order(item: tuple[tuple, Any]) -> tuple[int, int]:
+    """The regimes as their table has them, the largest K first."""
+    regime, losses = item[0][:2]
+    return [*REGIMES].index(regime) if regime in REGIMES else len(REGIMES), -losses
 
 
 def _time(run: Run, row: Row) -> dict[str, Any]:
@@ -106,8 +113,8 @@ def _peers(run: Run, rows: list[Row]) -> list[dict[str, Any]]:
     """A table for each regime and number of losses, each side's fastest call first."""
     places: dict[tuple, list[dict[str, Any]]] = {}
     for row in sorted(rows, key=lambda row: (row["framework"] == "jax", row.get("time_ratio") or float("inf"))):
-        places.setdefault((row["losses"], row["regime"]), []).append(_peer(run, row))
-    return [{"regime": regime, "lines": lines} for (_, regime), lines in places.items()]
+        places.setdefault((row["regime"], row["losses"]), []).append(_peer(run, row))
+    return [{"regime": regime, "lines": lines} for (regime, _), lines in sorted(places.items(), key=_in_order)]
 
 
 def _peer(run: Run, row: Row) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from comparisons.rows import Row
 from comparisons.source import ROOT
 
 TITLE = "Environment, and how to cite"
-SEE = "What these rows were measured on, and with. Every row's id is a link to its line on this page."
+SEE = "What these rows were measured on and with; each can be cited by its id, which leads to its line on this page."
 COMMAND = "make report"
 SHOWN = ("contrast", "gradients", "memory", "cost", "higher_order", "graphs", "lesson", "pitfalls", "angles")
 

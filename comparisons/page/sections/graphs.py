@@ -8,8 +8,8 @@ from comparisons.rows import Row
 
 TITLE = "The graph and the jaxpr"
 SEE = (
-    "The same two losses as each framework writes them down. PyTorch keeps nodes that lead from the losses back to the "
-    "parameters; a jaxpr is a list of equations, each used by later ones. In both, the losses part after the trunk."
+    "The same two losses as each framework writes them down: PyTorch's nodes lead from the losses back to the "
+    "parameters, a jaxpr's equations from the inputs on, and in both the losses part after the shared trunk."
 )
 COMMAND = "python -m comparisons graphs"
 TITLES = {"torch": "PyTorch: the autograd graph", "jax": "JAX: the jaxpr"}
@@ -41,7 +41,7 @@ def _graph(run: Run, framework: str) -> dict[str, Any]:
             "y": round(centre[key][1] - HEIGHT / 2, 1),
             "row": row,
             "anchor": run.anchor(row),
-            "lines": _words(row),
+            "words": _words(row),
             "leaf": row["op"] in ("AccumulateGrad", "parameter", "input"),
         }
         for key, row in nodes.items()
@@ -73,9 +73,9 @@ def _path(source: tuple[float, float], target: tuple[float, float], backward: bo
     return f"M{a:.0f} {b:.0f}C{a:.0f} {b + bend:.0f} {c:.0f} {d - bend:.0f} {c:.0f} {d:.0f}"
 
 
-def _words(row: Row) -> list[str]:
-    """One or two short lines: what it does, and the parameter or loss that it is."""
+def _words(row: Row) -> str:
+    """What it does, or the parameter that it is, or the loss."""
     op = row["op"].removesuffix("Backward0")
     if row["op"] in ("AccumulateGrad", "parameter", "input"):
-        return [" ".join(row["name"].split(".")[-2:])]
-    return [f"loss {row['name']}: {op}"] if row["name"] else [op]
+        return " ".join(row["name"].split(".")[-2:])
+    return f"loss {row['name']}: {op}" if row["name"] else op

@@ -12,7 +12,7 @@ from comparisons.scenarios import EVERY
 TITLE = "The grid"
 SEE = (
     "Every gradient of every loss is the same in PyTorch and in JAX, whatever the strategy: in float64 the worst "
-    "error, relative to the largest entry, stays below 1e-12. Choose a cell to see its rows."
+    "error, relative to leaf scale, stays below 1e-12."
 )
 COMMAND = "python -m comparisons gradients --full"
 ERRORS = ("relative_error", "within_torch", "within_jax")

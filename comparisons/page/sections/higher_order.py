@@ -4,14 +4,15 @@ from typing import Any
 
 from markupsafe import Markup
 
+from comparisons.page.chart import Series, chart
 from comparisons.page.figures import figure
 from comparisons.page.read import Run
 from comparisons.rows import Row
 
 TITLE = "Higher order"
 SEE = (
-    "A product with the Hessian can be taken in three modes, and costs a small multiple of a gradient. Where all are "
-    "defined they agree; the operations listed have a mode without a second derivative, or with a wrong one."
+    "A product with the Hessian costs a small multiple of a gradient in each of three modes, which agree wherever all "
+    "of them are defined; not every operation has all three."
 )
 COMMAND = "python -m comparisons higher_order"
 MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
@@ -58,7 +59,25 @@ def _ratios(run: Run, rows: list[Row]) -> dict[str, Any]:
         for (side, mode), cells in found.items()
     ]
     sources = {row["source"]: None for row in rows if row.get("source")}
-    return {"columns": columns, "lines": lines, "sources": list(sources)}
+    return {"columns": columns, "lines": lines, "sources": list(sources), "charts": _charts(found, columns)}
+
+
+def _charts(found: dict[tuple[str, str], dict[tuple[str, str], Row]], columns: list[tuple[str, str]]) -> dict[str, Any]:
+    """A chart a side: the time of a product in each network, a mark a mode."""
+    limits = (0, max((row["time_ratio"] for cells in found.values() for row in cells.values()), default=1))
+    names = [f"{problem}*" if kind == "cited" else problem for kind, problem in columns]
+    made = {}
+    for side, title in SIDES.items():
+        modes = {mode: cells for (framework, mode), cells in found.items() if framework == side}
+        lines = [
+            Series(mode, [(columns.index(place), row["time_ratio"]) for place, row in cells.items()], tone, dots=True)
+            for tone, (mode, cells) in enumerate(modes.items())
+        ]
+        if lines:
+            made[title] = chart(
+                lines, "", "time, in terms of one gradient (* cited)", (460, 230), names=names, limits=limits
+            )
+    return made
 
 
 def _ratio(run: Run, row: Row | None) -> list[Markup]:

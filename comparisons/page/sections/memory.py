@@ -11,13 +11,18 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "Memory over a step"
 SEE = (
-    "What is held between the forward and the last backward, for each strategy: PyTorch's line falls as backwards "
-    "pass, JAX's stays until the pullback is dropped. Observed and planned peaks are different things and are named."
+    "What is held from the forward to the last backward: PyTorch's line falls where a backward frees what it visits, "
+    "JAX's where a pullback is dropped."
 )
 COMMAND = "python -m comparisons memory"
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
 MOMENT = re.compile(r"forward|backward \d+|dropped")
 AXES = {"losses": "number of losses K", "depth": "layers", "batch": "batch"}
+GROWING = {
+    "forward": "bytes held after the forward",
+    "peak": "peak bytes, simulated",
+    "plan": "peak bytes, as XLA plans them",
+}
 SWEEP = re.compile(r"(?P<config>b16-w8-d3)-l(?P<losses>\d+)-(?P<hidden>h5)")
 
 
@@ -44,10 +49,7 @@ def context(run: Run) -> dict[str, Any]:
     for row in rows(run):
         if row.get("strategy") in STRATEGIES and row.get("phase") and "curve" not in row and not _simulated(row):
             found.setdefault(row["problem"], {}).setdefault((row["strategy"], row["framework"]), []).append(row)
-    problems = [
-        {"name": name, "small": _small(cells), "ledger": [_line(run, *key, members) for key, members in cells.items()]}
-        for name, cells in found.items()
-    ]
+    problems = [{"name": name, "small": _small(cells), "ledger": _ledger(run, cells)} for name, cells in found.items()]
     return {
         "problems": problems,
         "curves": _curves(rows(run)),
@@ -57,39 +59,45 @@ def context(run: Run) -> dict[str, Any]:
 
 
 def _small(cells: dict[tuple[str, str], list[Row]]) -> list[dict[str, Any]]:
-    """One small chart a strategy, all of them on one scale."""
+    """One small chart a strategy, all of them on one scale; what is held stays until the next moment."""
     marks = {
-        key: [row["bytes"] for row in members if MOMENT.fullmatch(row["phase"]) and "bytes" in row]
+        key: [row for row in members if MOMENT.fullmatch(row["phase"]) and "bytes" in row]
         for key, members in cells.items()
     }
-    highest = max((max(values) for values in marks.values() if values), default=1)
+    highest = max((row["bytes"] for members in marks.values() for row in members), default=1)
     made = []
     for name in STRATEGIES:
-        lines = [
-            Series(title, list(enumerate(marks[name, side])), tone)
-            for tone, (side, title) in enumerate(SIDES.items())
-            if marks.get((name, side))
-        ]
+        end = max(len(marks.get((name, side), ())) for side in SIDES) - 1
+        lines = []
+        for tone, (side, title) in enumerate(SIDES.items()):
+            if members := marks.get((name, side)):
+                places = [end if row["phase"] == "dropped" else k for k, row in enumerate(members)]
+                points = list(zip(places, (row["bytes"] for row in members), strict=True))
+                lines.append(Series(title, points, tone, steps=True))
         if lines:
-            length = max(len(line.points) for line in lines)
-            names = ["fwd", *map(str, range(1, length - 1)), "end"]
+            names = ["fwd", *map(str, range(1, end)), "end"]
             drawn = chart(lines, "", "", (208, 128), names=names, limits=(0, highest))
             made.append({"strategy": name, "chart": drawn, "sides": [line.name for line in lines]})
     return made
 
 
-def _line(run: Run, strategy: str, framework: str, rows: list[Row]) -> dict[str, Any]:
-    by_phase = {row["phase"]: row for row in rows}
-    last = by_phase.get("peak") or by_phase.get("plan")
+def _ledger(run: Run, cells: dict[tuple[str, str], list[Row]]) -> list[dict[str, Any]]:
+    """A line a strategy: what each side holds at three moments, and its peak."""
+    return [
+        {"strategy": name, "sides": [_side(run, cells.get((name, side), [])) for side in SIDES]}
+        for name in dict.fromkeys(name for name, _ in cells)
+    ]
+
+
+def _side(run: Run, rows: list[Row]) -> dict[str, Any]:
+    found = {row["phase"]: row for row in rows if "bytes" in row}
+    most = found.get("peak") or found.get("plan")
     return {
-        "strategy": strategy,
-        "side": SIDES[framework],
-        "cells": [
-            figure(run, by_phase[name], "bytes", "bytes") if "bytes" in by_phase.get(name, {}) else "-"
-            for name in ("forward", "last", "dropped")
+        "held": [
+            figure(run, found[phase], "bytes", "int") for phase in ("forward", "last", "dropped") if phase in found
         ],
-        "peak": figure(run, last, "bytes", "bytes") if last and "bytes" in last else "-",
-        "kind": last["kind"] if last else "",
+        "peak": figure(run, most, "bytes", "int") if most else "-",
+        "kind": most["kind"] if most else "",
     }
 
 
@@ -111,18 +119,22 @@ def _forms(rows: list[Row]) -> dict[str, Any] | None:
     return chart(lines, "number of losses K", "bytes held after the forward") if lines else None
 
 
-def _curves(rows: list[Row]) -> list[dict[str, Any]]:
-    """Held bytes of each strategy along each axis, a chart a side."""
-    found: dict[tuple[str, str], dict[str, list[tuple[float, float]]]] = {}
+def _curves(rows: list[Row]) -> dict[str, list[dict[str, Any]]]:
+    """By axis, a chart for what each side holds and for its peak; strategies that coincide are one line."""
+    found: dict[tuple[str, str, str], dict[str, list[tuple[float, float]]]] = {}
     for row in rows:
-        if row.get("curve") and row.get("phase") == "forward" and row["status"] == "ok":
-            lines = found.setdefault((row["curve"], row["framework"]), {})
+        if row.get("curve") and row.get("phase") in GROWING and "bytes" in row:
+            lines = found.setdefault((row["curve"], row["phase"], row["framework"]), {})
             lines.setdefault(row["strategy"], []).append((row["at"], row["bytes"]))
-    made, names = [], list(dict.fromkeys(name for lines in found.values() for name in lines))
-    for (axis, side), lines in found.items():
-        series = [Series(name, sorted(points), names.index(name)) for name, points in lines.items()]
-        drawn = chart(series, AXES.get(axis, axis), "bytes held after the forward")
-        made.append({"title": f"{SIDES[side]}, over the {axis}", "chart": drawn})
+    names = list(dict.fromkeys(name for lines in found.values() for name in lines))
+    made: dict[str, list[dict[str, Any]]] = {}
+    for (axis, phase, side), lines in sorted(found.items(), key=lambda item: [*GROWING].index(item[0][1])):
+        same: dict[tuple[tuple[float, float], ...], list[str]] = {}
+        for name, points in lines.items():
+            same.setdefault(tuple(sorted(points)), []).append(name)
+        series = [Series(", ".join(told), points, names.index(told[0])) for points, told in same.items()]
+        drawn = chart(series, AXES.get(axis, axis), GROWING[phase], (320, 220))
+        made.setdefault(AXES.get(axis, axis), []).append({"title": SIDES[side], "chart": drawn})
     return made
 
 

@@ -9,9 +9,8 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "The lifetime strip"
 SEE = (
-    "A filled block is a tensor that is held for a backward still to come; a dashed one has been freed. PyTorch frees "
-    "piece by piece as a backward passes, unless it is told to retain; what the last backward does not visit stays "
-    "until the losses are dropped. A JAX pullback holds all its residuals until the pullback itself is dropped."
+    "PyTorch lets go tensor by tensor, of what a backward visits and was not told to retain; a JAX pullback holds all "
+    "that it needs until it is dropped itself."
 )
 COMMAND = "python -m comparisons memory"
 FIRST = ("per_loss_retained", "summed", "per_loss_recomputed")
@@ -55,7 +54,9 @@ def context(run: Run) -> dict[str, Any]:
     for row in rows(run):
         found.setdefault((row["strip"], row["framework"]), []).append(row)
     names = [name for name in dict.fromkeys((*FIRST, *STRATEGIES)) if any(name == strip for strip, _ in found)]
-    return {"strips": [_strip(run, name, found) for name in names]}
+    strips = [_strip(run, name, found) for name in names]
+    frames = [frame for strip in strips for side in strip["sides"] for frame in side.get("frames", [])]
+    return {"strips": strips, "most": max((frame["held"]["total"] for frame in frames), default=0) or 1}
 
 
 def _strip(run: Run, name: str, found: dict[tuple[str, str], list[Row]]) -> dict[str, Any]:
@@ -96,7 +97,7 @@ def _side(run: Run, framework: str, rows: list[Row]) -> dict[str, Any]:
             }
         )
     side |= {"left": frames[-2]["held"]}
-    return side | {"frames": frames, "most": max(frame["held"]["total"] for frame in frames) or 1}
+    return side | {"frames": frames}
 
 
 def _blocks(run: Run, tensors: list[Row], seen: set[int], heads: int) -> list[dict[str, Any]]:
