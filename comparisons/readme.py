@@ -1,4 +1,4 @@
-"""`python -m comparisons.readme`: README.md's tables from results/, its outputs from its code; results/README.md."""
+"""`python -m comparisons.readme`: README.md's tables and its picture from results/, its outputs from its code."""
 
 import contextlib
 import io
@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from comparisons import page
 from comparisons.cost.leads import judged
 from comparisons.gradients.tables import gradient_grid, precision_grid, second_order_grid
 from comparisons.higher_order.cost_tables import published
@@ -17,6 +18,7 @@ from comparisons.page import schema
 from comparisons.rows import Table
 
 ROOT = Path(__file__).parent.parent
+PICTURE = ROOT / "results" / "lifetime_strip.svg"
 CODE = re.compile(r"```python\n(?P<code>.*?)```\n\n```text\n(?P<output>.*?)```", re.DOTALL)
 BLOCK = re.compile(r"<!-- results: (?P<name>\w+) -->\n(?P<body>.*?)<!-- end -->", re.DOTALL)
 
@@ -117,6 +119,12 @@ def products() -> str:
     return Table("", table.header[:-1], [line[:-1] for line in table.lines]).markdown()
 
 
+def lifetime_strip() -> str:
+    """The picture: what each side holds at each moment of two losses' gradients."""
+    (run,) = page.read([ROOT / "results" / "cpu.json"])
+    return page.picture(run, "per_loss_retained")
+
+
 HELD = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched")
 PARTS = (grid, second_order, precision, environment, memory, fits, peers, products, mutants, speed)
 MAKERS: dict[str, Callable[[], str]] = {part.__name__: part for part in PARTS}
@@ -127,6 +135,7 @@ def _load(name: str) -> dict:
 
 
 if __name__ == "__main__":
-    page = ROOT / "README.md"
-    page.write_text(rewritten(page.read_text()))
+    readme = ROOT / "README.md"
+    readme.write_text(rewritten(readme.read_text()))
+    PICTURE.write_text(lifetime_strip())
     (ROOT / "results" / "README.md").write_text(schema.markdown())

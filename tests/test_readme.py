@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 from comparisons.page import schema
-from comparisons.readme import BLOCK, CODE, MAKERS, rewritten
+from comparisons.readme import BLOCK, CODE, MAKERS, PICTURE, lifetime_strip, rewritten
 
 ROOT = Path(__file__).parent.parent
 PAGE = (ROOT / "README.md").read_text()
@@ -13,6 +13,11 @@ PAGE = (ROOT / "README.md").read_text()
 
 def test_every_output_and_every_table_is_the_generated_one():
     assert rewritten(PAGE) == PAGE, "run `make readme`"
+
+
+def test_the_picture_is_the_generated_one():
+    assert lifetime_strip() == PICTURE.read_text(), "run `make readme`"
+    assert f"({PICTURE.relative_to(ROOT)})" in PAGE
 
 
 def test_the_schema_is_the_generated_one():

@@ -22,13 +22,26 @@ from comparisons.page.sections import (
     strip,
 )
 
-__all__ = ["Run", "html", "read"]
+__all__ = ["Run", "html", "picture", "read"]
 
 SECTIONS = (contrast, grid, strip, memory, cost, higher_order, graphs, claims, angles, environment)
 
 
 def html(runs: Sequence[Run]) -> str:
     """The page, of one run or of several side by side."""
+    templates = _templates()
+    sections = [_section(templates, section, runs) for section in SECTIONS]
+    return templates.get_template("page.html").render(sections=sections, runs=runs, counts=_counts(runs))
+
+
+def picture(run: Run, strategy: str) -> str:
+    """One strategy's lifetime strip as an SVG file, on the page's scale."""
+    found = strip.context(run)
+    (chosen,) = (each for each in found["strips"] if each["strategy"] == strategy)
+    return _templates().get_template("strip.svg").render(strip=chosen, most=found["most"])
+
+
+def _templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("comparisons.page"),
         autoescape=True,
@@ -37,8 +50,7 @@ def html(runs: Sequence[Run]) -> str:
         lstrip_blocks=True,
     )
     templates.filters["prose"] = figures.prose
-    sections = [_section(templates, section, runs) for section in SECTIONS]
-    return templates.get_template("page.html").render(sections=sections, runs=runs, counts=_counts(runs))
+    return templates
 
 
 def _section(templates: Environment, section: Any, runs: Sequence[Run]) -> dict[str, Any]:
