@@ -40,6 +40,9 @@ def check(tmp_path, monkeypatch, capsys):
     (tmp_path / "kit_torch.py").write_text(TORCH)
     (tmp_path / "kit_jax.py").write_text(JAX)
     (tmp_path / "kit_import.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "kit_syntax.py").write_text("def losses(p): return {\n")
+    (tmp_path / "torch.py").write_text("losses = None")
+    (tmp_path / "kit_exits.py").write_text("params = lambda: {'w': [1.0]}\ndef losses(p): raise SystemExit(5)\n")
     (tmp_path / "kit_odd.py").write_text("layout = {'l': 3}\nlosses = params = lambda *p: [3]\n")
     np.save(tmp_path / "one.npy", np.ones(2))
     monkeypatch.chdir(tmp_path)
@@ -53,7 +56,7 @@ def check(tmp_path, monkeypatch, capsys):
         return stopped.value.code, found.out + found.err
 
     yield run
-    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd"):
+    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd", "kit_exits"):
         sys.modules.pop(name, None)
 
 
@@ -111,6 +114,7 @@ def test_a_difference_exits_1_and_is_explained(check):
     [
         (("kit_torch.py", "kit_jax.py:losses"), "TORCH 'kit_torch.py': give path/to/file.py:losses"),
         (("none.py:losses", "kit_jax.py:losses"), "there is no file 'none.py'"),
+        (("torch.py:losses", "kit_jax.py:losses"), "a file named torch.py hides the package torch: rename it"),
         (("no_such_module:losses", "kit_jax.py:losses"), "there is no module 'no_such_module'"),
         (("kit_torch.py:loses", "kit_jax.py:losses"), "did you mean 'losses'?"),
         (("kit_torch.py:constant", "kit_jax.py:losses"), "constant is no function (it is of type int)"),
@@ -123,7 +127,7 @@ def test_a_difference_exits_1_and_is_explained(check):
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "none.npz"), "No such file or directory"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "one.npy"), "one array without a name"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "kit_import.py"), "it holds objects, or no arrays"),
-        (("kit_torch.py:losses", "kit_odd.py:losses"), "`layout` must map layer names to rows of comparisons.layout"),
+        (("kit_torch.py:losses", "kit_odd.py:losses"), "`layout` must map layer names to rows of gradparity.layout"),
         (("kit_odd.py:losses", "kit_jax.py:losses"), "params() gives a list; it must give {name: array}"),
     ],
 )
@@ -137,8 +141,10 @@ def test_bad_usage_exits_2_with_one_line(check, arguments, message):
 @pytest.mark.parametrize(
     ("given", "file", "error"),
     [
+        ("kit_syntax.py:losses", "kit_syntax.py", "SyntaxError"),
         ("kit_import.py:losses", "kit_import.py", "ModuleNotFoundError"),
         ("kit_torch.py:broken", "kit_torch.py", "KeyError"),
+        ("kit_exits.py:losses", "kit_exits.py", "SystemExit: 5"),
     ],
 )
 def test_the_readers_own_failure_is_their_traceback(check, given, file, error):

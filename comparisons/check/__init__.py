@@ -32,7 +32,7 @@ def compare(
         found = error
     except BadUsage:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ReaderFailure(error) from None
     pairs = found.gradients if isinstance(found, Agreement) else found.difference
     print(found)

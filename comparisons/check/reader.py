@@ -11,8 +11,10 @@ from types import ModuleType
 
 import numpy as np
 
-from comparisons.layout import Layer, Layout
-from comparisons.usage import BadUsage, known
+from comparisons.layout import Layout, checked
+from comparisons.usage import BadInput, BadUsage, known
+
+HIDDEN = ("torch", "jax", "flax", "numpy")  # a file of such a name stands in front of the package
 
 
 class ReaderFailure(BadUsage):
@@ -21,6 +23,7 @@ class ReaderFailure(BadUsage):
     def __init__(self, error: BaseException):
         ours = str(Path(__file__).parent.parent)
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<frozen"))]
+        error.__notes__ = []  # JAX adds one on its own frames, which are left out here
         lines = traceback.format_list(frames) + traceback.format_exception_only(error)
         super().__init__("your code raised\n" + "".join(lines).rstrip())
 
@@ -33,6 +36,8 @@ def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
     path = Path(source)
     if source.endswith(".py") and not path.is_file():
         raise BadUsage(f"{argument} {given!r}: there is no file {str(path)!r}")
+    if source.endswith(".py") and path.stem in HIDDEN:
+        raise BadUsage(f"{argument} {given!r}: a file named {path.name} hides the package {path.stem}: rename it")
     folder = str(path.resolve().parent if source.endswith(".py") else Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -55,9 +60,10 @@ def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
 def layout_of(module: ModuleType, given: str) -> Layout | None:
     """The JAX file's `layout`, where it has one."""
     found = getattr(module, "layout", None)
-    if found is None or (isinstance(found, Mapping) and all(isinstance(row, Layer) for row in found.values())):
-        return found
-    raise BadUsage(f"JAX {given!r}: `layout` must map layer names to rows of comparisons.layout, such as linear(3, 4)")
+    try:
+        return None if found is None else checked(found)
+    except BadInput as error:
+        raise BadUsage(f"JAX {given!r}: {error}") from None
 
 
 def arrays(path: Path | None, module: ModuleType, given: str) -> Mapping:
