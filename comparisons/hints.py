@@ -111,7 +111,7 @@ def _few(leaf: Leaf) -> Iterator[str]:
 def _small(leaf: Leaf) -> Iterator[str]:
     part = leaf.errors.max() / abs(leaf.expected).max()
     if 1e-8 < part < 1e-2 and (leaf.errors > leaf.allowed).mean() > 0.5:
-        yield "a small part off everywhere: an epsilon (torch 1e-5, Flax 1e-6), GELU's form (erf, tanh), a float32 softmax?"
+        yield "a small part off everywhere: an epsilon (1e-5 or 1e-6), GELU's form (erf or tanh), a float32 softmax?"
 
 
 def _explains(leaf: Leaf, candidate: np.ndarray) -> bool:

@@ -158,13 +158,13 @@ def test_float32_against_float64_is_a_choice():
 @pytest.mark.parametrize("layout", [3, {"l": 3}])
 def test_a_layout_that_is_none_is_refused(layout):
     grads = {"l": {"w": ONES}}
-    with pytest.raises(ValueError, match="`layout` must map layer names to rows of gradparity.layout"):
+    with pytest.raises(ValueError, match=r"`layout` must map layer names to rows of gradparity.layout"):
         assert_gradients_match(grads, grads, layout=layout)
 
 
 def test_none_cannot_be_mapped():
     rows = {"fc": linear(2, 1, bias=False)}
-    with pytest.raises(ValueError, match="jax: d l / d fc.kernel is None, which no layout can map: pass zeros"):
+    with pytest.raises(ValueError, match=r"jax: d l / d fc.kernel is None, which no layout can map: pass zeros"):
         assert_gradients_match({"l": {"fc.kernel": None}}, {"l": {"fc.weight": np.ones((1, 2))}}, layout=rows)
 
 

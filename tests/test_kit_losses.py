@@ -128,7 +128,7 @@ def test_a_float32_softmax_is_a_small_part_off_and_its_side_is_named():
     def there(p):
         return {"a": (jax.nn.softmax(p["w"].astype("float32")).astype("float64") ** 2).sum()}
 
-    with pytest.raises(GradientMismatch, match="a small part off everywhere: .* a float32 softmax?"):
+    with pytest.raises(GradientMismatch, match=r"a small part off everywhere: .* a float32 softmax"):
         assert_losses_match(here, there, w)
 
 

@@ -100,9 +100,7 @@ def _tolerance(given: float | None, actual: Mapping, expected: Mapping, names: t
     if given is None:
         if {True, False} <= set(single):
             lone, other = names if single[0] else names[::-1]
-            raise BadInput(
-                f"{lone} is float32 and {other} float64: was x64 off? Or pass `tolerance` to compare as float32"
-            )
+            raise BadInput(f"{lone} is float32 and {other} float64: was x64 off? If it is meant so, pass `tolerance`")
         return SINGLE_TOLERANCE if True in single else TOLERANCE
     if True in single and given < float(np.finfo(np.float32).eps):
         lone = names[single.index(True)]
