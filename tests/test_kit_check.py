@@ -41,7 +41,6 @@ def check(tmp_path, monkeypatch, capsys):
     (tmp_path / "kit_jax.py").write_text(JAX)
     (tmp_path / "kit_import.py").write_text("import nothing_of_this_name\n")
     (tmp_path / "kit_syntax.py").write_text("def losses(p): return {\n")
-    (tmp_path / "torch.py").write_text("losses = None")
     (tmp_path / "kit_exits.py").write_text("params = lambda: {'w': [1.0]}\ndef losses(p): raise SystemExit(5)\n")
     (tmp_path / "kit_odd.py").write_text("layout = {'l': 3}\nlosses = params = lambda *p: [3]\n")
     np.save(tmp_path / "one.npy", np.ones(2))
@@ -56,7 +55,7 @@ def check(tmp_path, monkeypatch, capsys):
         return stopped.value.code, found.out + found.err
 
     yield run
-    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd", "kit_exits"):
+    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd", "kit_exits", "kit_names"):
         sys.modules.pop(name, None)
 
 
@@ -114,7 +113,6 @@ def test_a_difference_exits_1_and_is_explained(check):
     [
         (("kit_torch.py", "kit_jax.py:losses"), "TORCH 'kit_torch.py': give path/to/file.py:losses"),
         (("none.py:losses", "kit_jax.py:losses"), "there is no file 'none.py'"),
-        (("torch.py:losses", "kit_jax.py:losses"), "a file named torch.py hides the package torch: rename it"),
         (("no_such_module:losses", "kit_jax.py:losses"), "there is no module 'no_such_module'"),
         (("kit_torch.py:loses", "kit_jax.py:losses"), "did you mean 'losses'?"),
         (("kit_torch.py:constant", "kit_jax.py:losses"), "constant is no function (it is of type int)"),
@@ -153,6 +151,25 @@ def test_the_readers_own_failure_is_their_traceback(check, given, file, error):
     assert f'{file}"' in text
     assert error in text
     assert "comparisons/" not in text
+
+
+def test_a_file_that_hides_a_framework_is_refused(check):
+    Path("torch.py").write_text("losses = None\n")
+    status, text = check("torch.py:losses", "kit_jax.py:losses")
+    assert (status, text.splitlines()) == (
+        2,
+        ["error: TORCH 'torch.py:losses': a file named torch.py hides the package torch: rename it"],
+    )
+
+
+def test_a_name_that_no_parameter_has_is_answered_by_the_nearest(check):
+    Path("kit_names.py").write_text("layout = __import__('kit_jax').layout\nlosses = lambda p: {'a': p['l.kernal']}\n")
+    status, text = check("kit_torch.py:losses", "kit_names.py:losses")
+    assert status == 2
+    assert text.splitlines()[-2:] == [
+        "KeyError: 'l.kernal'",
+        "the nearest parameters: 'l.kernel', 'l.bias'",
+    ]
 
 
 def test_the_worked_example_finds_its_bug(capsys, monkeypatch):

@@ -1,11 +1,12 @@
 """A reader's files: their functions and arrays, with their own tracebacks where they fail."""
 
+import difflib
 import importlib
 import importlib.util
 import sys
 import traceback
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -20,12 +21,17 @@ HIDDEN = ("torch", "jax", "flax", "numpy")  # a file of such a name stands in fr
 class ReaderFailure(BadUsage):
     """The reader's code raised; the text is the traceback through their files, without ours."""
 
-    def __init__(self, error: BaseException):
+    def __init__(self, error: BaseException, names: Collection[str] = ()):
         ours = str(Path(__file__).parent.parent)
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<frozen"))]
         error.__notes__ = []  # JAX adds one on its own frames, which are left out here
         lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-        super().__init__("your code raised\n" + "".join(lines).rstrip())
+        text = "your code raised\n" + "".join(lines).rstrip()
+        if isinstance(error, KeyError) and (
+            near := difflib.get_close_matches(str(error.args[0]), names, n=3, cutoff=0.4)
+        ):
+            text += f"\nthe nearest parameters: {', '.join(map(repr, near))}"
+        super().__init__(text)
 
 
 def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
