@@ -139,6 +139,7 @@ ONES = np.ones(2)
         (ONES, {"w": ONES}, r"actual, loss 'l': expected a mapping \{parameter: array\}, got a ndarray"),
         ({"w": "one"}, {"w": ONES}, "actual, loss 'l': 'w' is a str: neither an array nor a mapping of them"),
         ({"w": [1, 2]}, {"w": ONES}, "actual, loss 'l': 'w' has dtype int64"),
+        ({"w": ONES + 0j}, {"w": ONES}, "d l / d w is complex in actual and real in expected"),
         ({"w": ONES}, {"w": ONES.astype(np.float32)}, "expected is float32 and actual float64: was x64 off?"),
         ({"w": jnp.ones(2)}, {"w": torch_ones(2).double()}, "jax is float32 and torch float64: was x64 off?"),
     ],

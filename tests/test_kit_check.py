@@ -55,7 +55,7 @@ def check(tmp_path, monkeypatch, capsys):
         return stopped.value.code, found.out + found.err
 
     yield run
-    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd", "kit_exits", "kit_names"):
+    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd", "kit_exits", "kit_names", "kit_near"):
         sys.modules.pop(name, None)
 
 
@@ -151,6 +151,26 @@ def test_the_readers_own_failure_is_their_traceback(check, given, file, error):
     assert f'{file}"' in text
     assert error in text
     assert "comparisons/" not in text
+
+
+def test_one_element_of_a_vector_is_located(check):
+    Path("kit_near.py").write_text(
+        "import kit_jax\nlayout = kit_jax.layout\n"
+        "def losses(p): return {**kit_jax.losses(p), 'aux': kit_jax.losses(p)['aux'] + 1e-9 * p['l.bias'][1]}\n"
+    )
+    status, text = check("kit_torch.py:losses", "kit_near.py:losses", "--explain", "aux", "l.bias")
+    assert status == 1
+    assert "1 of 2 elements outside" in text
+    assert "along axis 0: 1 of 2: 1" in text
+    assert "from 1 to 1.0000000005" in text
+
+
+def test_a_jax_failure_is_the_readers_traceback_without_jaxs_note(check):
+    Path("kit_near.py").write_text("def losses(p): return {'a': p['l.weight'].nothing()}\n")
+    status, text = check("kit_torch.py:losses", "kit_near.py:losses")
+    assert status == 2
+    assert 'kit_near.py", line 1' in text
+    assert "AttributeError" in text.splitlines()[-1]
 
 
 def test_a_file_that_hides_a_framework_is_refused(check):

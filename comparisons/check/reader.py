@@ -24,7 +24,7 @@ class ReaderFailure(BadUsage):
     def __init__(self, error: BaseException, names: Collection[str] = ()):
         ours = str(Path(__file__).parent.parent)
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<frozen"))]
-        error.__notes__ = []  # JAX adds one on its own frames, which are left out here
+        error.__notes__ = [note for note in getattr(error, "__notes__", ()) if "JAX has removed" not in note]
         lines = traceback.format_list(frames) + traceback.format_exception_only(error)
         text = "your code raised\n" + "".join(lines).rstrip()
         if isinstance(error, KeyError) and (
