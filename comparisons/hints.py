@@ -108,8 +108,14 @@ def _few(leaf: Leaf) -> Iterator[str]:
         yield f"only {outside.sum()} of {outside.size} elements differ: a mask, an index, a single wrong write?"
 
 
+def _small(leaf: Leaf) -> Iterator[str]:
+    part = leaf.errors.max() / abs(leaf.expected).max()
+    if 1e-8 < part < 1e-2 and (leaf.errors > leaf.allowed).mean() > 0.5:
+        yield "a small part off everywhere: an epsilon (1e-5 or 1e-6), GELU's form (erf or tanh), a float32 softmax?"
+
+
 def _explains(leaf: Leaf, candidate: np.ndarray) -> bool:
     return bool(abs(leaf.actual - candidate).max() <= 1e-3 * leaf.errors.max())
 
 
-CAUSES = (_not_finite, _missing, _zero, _factor, _conjugate, _axes, _losses, _blocks, _offset, _few)
+CAUSES = (_not_finite, _missing, _zero, _factor, _conjugate, _axes, _losses, _blocks, _offset, _few, _small)

@@ -20,6 +20,16 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    path = config.getoption("--gradparity-json")
+    if path:
+        from pathlib import Path
+
+        from comparisons import usage
+
+        try:
+            usage.writable("--gradparity-json", Path(path))
+        except usage.BadUsage as error:
+            raise pytest.UsageError(str(error)) from None
     config.stash[ROWS] = []
     config.pluginmanager.register(Collector(config.stash[ROWS]))
     config.addinivalue_line("markers", "gradient_order(order): 1 for gradients, 2 for Hessian-vector products.")

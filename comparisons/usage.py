@@ -23,7 +23,7 @@ def known(argument: str, given: Iterable[str], accepted: Iterable[str]) -> None:
         if name not in accepted:
             nearest = difflib.get_close_matches(name, accepted, n=1, cutoff=0.4)
             guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
-            raise BadUsage(f"{argument} {name!r} is not known{guess} (accepted: {', '.join(accepted)})")
+            raise BadInput(f"{argument} {name!r} is not known{guess} (accepted: {', '.join(accepted)})")
 
 
 def frameworks() -> None:

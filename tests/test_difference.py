@@ -1,9 +1,14 @@
 """What is a difference, and what the message says of it."""
 
+from collections import namedtuple
+
+import jax.numpy as jnp
 import numpy as np
 import pytest
+from torch import ones as torch_ones
 
 from comparisons.difference import difference
+from comparisons.layout import linear
 from gradparity import GradientMismatch, assert_gradients_match
 
 RNG = np.random.default_rng(0)
@@ -113,6 +118,64 @@ def test_tensors_and_arrays_of_every_kind_compare():
         assert_gradients_match(
             {"l": {"w": torch.tensor(values)}}, {"l": {"w": jnp.asarray(2 * values)}}, names=("torch", "jax")
         )
+
+
+def test_containers_of_every_kind_compare():
+    import torch
+
+    grads = {"l": {"w": torch.ones(2), "b": torch.eye(2)}}
+    pair = namedtuple("pair", ["w", "b"])
+    assert_gradients_match({"l": pair(jnp.ones(2), jnp.eye(2))}, grads)
+    assert_gradients_match({"l": {"w": torch.ones(2), "b": torch.eye(2).to_sparse()}}, grads)
+    assert_gradients_match({"l": {"w": [1.0, 1.0], "b": [[1.0, 0.0], [0.0, 1.0]]}}, {"l": {"w": ONES, "b": np.eye(2)}})
+
+
+ONES = np.ones(2)
+
+
+@pytest.mark.parametrize(
+    ("actual", "expected", "message"),
+    [
+        (ONES, {"w": ONES}, r"actual, loss 'l': expected a mapping \{parameter: array\}, got a ndarray"),
+        ({"w": "one"}, {"w": ONES}, "actual, loss 'l': 'w' is a str: neither an array nor a mapping of them"),
+        ({"w": [1, 2]}, {"w": ONES}, "actual, loss 'l': 'w' has dtype int64"),
+        ({"w": ONES + 0j}, {"w": ONES}, "d l / d w is complex in actual and real in expected"),
+        ({"w": ONES}, {"w": ONES.astype(np.float32)}, "expected is float32 and actual float64: was x64 off?"),
+        ({"w": jnp.ones(2)}, {"w": torch_ones(2).double()}, "jax is float32 and torch float64: was x64 off?"),
+    ],
+)
+def test_what_no_gradient_looks_like_is_said_with_side_and_loss(actual, expected, message):
+    with pytest.raises(ValueError, match=message):
+        assert_gradients_match({"l": actual}, {"l": expected})
+
+
+def test_float32_against_float64_is_a_choice():
+    single = {"l": {"w": ONES.astype(np.float32) * (1 + 1e-6)}}
+    assert_gradients_match(single, {"l": {"w": ONES}}, tolerance=1e-5)
+    with pytest.raises(GradientMismatch, match="float32"):
+        assert_gradients_match(single, {"l": {"w": ONES}}, tolerance=2e-7)
+
+
+@pytest.mark.parametrize("layout", [3, {"l": 3}])
+def test_a_layout_that_is_none_is_refused(layout):
+    grads = {"l": {"w": ONES}}
+    with pytest.raises(ValueError, match=r"`layout` must map layer names to rows of gradparity.layout"):
+        assert_gradients_match(grads, grads, layout=layout)
+
+
+def test_none_cannot_be_mapped():
+    rows = {"fc": linear(2, 1, bias=False)}
+    with pytest.raises(ValueError, match=r"jax: d l / d fc.kernel is None, which no layout can map: pass zeros"):
+        assert_gradients_match({"l": {"fc.kernel": None}}, {"l": {"fc.weight": np.ones((1, 2))}}, layout=rows)
+
+
+def test_a_hint_that_pairs_share_is_given_once():
+    many = {loss: {f"p{k}": RNG.standard_normal(3) for k in range(6)} for loss in ("fit", "size")}
+    wrong = many | {"fit": {name: g / 2 for name, g in many["fit"].items()}}
+    text = str(difference(wrong, many))
+    assert "  by loss: fit 6 of 6\n  hint for 6 of them: actual = 0.5 x expected" in text
+    assert text.count("hint") == 1
+    assert len(text.splitlines()) == 3 + 4 * 3 + 2
 
 
 def test_float32_gets_its_own_allowance_and_float64_does_not():

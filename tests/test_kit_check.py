@@ -40,6 +40,8 @@ def check(tmp_path, monkeypatch, capsys):
     (tmp_path / "kit_torch.py").write_text(TORCH)
     (tmp_path / "kit_jax.py").write_text(JAX)
     (tmp_path / "kit_import.py").write_text("import nothing_of_this_name\n")
+    (tmp_path / "kit_syntax.py").write_text("def losses(p): return {\n")
+    (tmp_path / "kit_exits.py").write_text("params = lambda: {'w': [1.0]}\ndef losses(p): raise SystemExit(5)\n")
     (tmp_path / "kit_odd.py").write_text("layout = {'l': 3}\nlosses = params = lambda *p: [3]\n")
     np.save(tmp_path / "one.npy", np.ones(2))
     monkeypatch.chdir(tmp_path)
@@ -53,7 +55,7 @@ def check(tmp_path, monkeypatch, capsys):
         return stopped.value.code, found.out + found.err
 
     yield run
-    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd"):
+    for name in ("kit_torch", "kit_jax", "kit_import", "kit_odd", "kit_exits", "kit_names", "kit_near"):
         sys.modules.pop(name, None)
 
 
@@ -123,7 +125,7 @@ def test_a_difference_exits_1_and_is_explained(check):
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "none.npz"), "No such file or directory"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "one.npy"), "one array without a name"),
         (("kit_torch.py:losses", "kit_jax.py:losses", "--params", "kit_import.py"), "it holds objects, or no arrays"),
-        (("kit_torch.py:losses", "kit_odd.py:losses"), "`layout` must map layer names to rows of comparisons.layout"),
+        (("kit_torch.py:losses", "kit_odd.py:losses"), "`layout` must map layer names to rows of gradparity.layout"),
         (("kit_odd.py:losses", "kit_jax.py:losses"), "params() gives a list; it must give {name: array}"),
     ],
 )
@@ -137,8 +139,10 @@ def test_bad_usage_exits_2_with_one_line(check, arguments, message):
 @pytest.mark.parametrize(
     ("given", "file", "error"),
     [
+        ("kit_syntax.py:losses", "kit_syntax.py", "SyntaxError"),
         ("kit_import.py:losses", "kit_import.py", "ModuleNotFoundError"),
         ("kit_torch.py:broken", "kit_torch.py", "KeyError"),
+        ("kit_exits.py:losses", "kit_exits.py", "SystemExit: 5"),
     ],
 )
 def test_the_readers_own_failure_is_their_traceback(check, given, file, error):
@@ -147,6 +151,45 @@ def test_the_readers_own_failure_is_their_traceback(check, given, file, error):
     assert f'{file}"' in text
     assert error in text
     assert "comparisons/" not in text
+
+
+def test_one_element_of_a_vector_is_located(check):
+    Path("kit_near.py").write_text(
+        "import kit_jax\nlayout = kit_jax.layout\n"
+        "def losses(p): return {**kit_jax.losses(p), 'aux': kit_jax.losses(p)['aux'] + 1e-9 * p['l.bias'][1]}\n"
+    )
+    status, text = check("kit_torch.py:losses", "kit_near.py:losses", "--explain", "aux", "l.bias")
+    assert status == 1
+    assert "1 of 2 elements outside" in text
+    assert "along axis 0: 1 of 2: 1" in text
+    assert "from 1 to 1.0000000005" in text
+
+
+def test_a_jax_failure_is_the_readers_traceback_without_jaxs_note(check):
+    Path("kit_near.py").write_text("def losses(p): return {'a': p['l.weight'].nothing()}\n")
+    status, text = check("kit_torch.py:losses", "kit_near.py:losses")
+    assert status == 2
+    assert 'kit_near.py", line 1' in text
+    assert "AttributeError" in text.splitlines()[-1]
+
+
+def test_a_file_that_hides_a_framework_is_refused(check):
+    Path("torch.py").write_text("losses = None\n")
+    status, text = check("torch.py:losses", "kit_jax.py:losses")
+    assert (status, text.splitlines()) == (
+        2,
+        ["error: TORCH 'torch.py:losses': a file named torch.py hides the package torch: rename it"],
+    )
+
+
+def test_a_name_that_no_parameter_has_is_answered_by_the_nearest(check):
+    Path("kit_names.py").write_text("layout = __import__('kit_jax').layout\nlosses = lambda p: {'a': p['l.kernal']}\n")
+    status, text = check("kit_torch.py:losses", "kit_names.py:losses")
+    assert status == 2
+    assert text.splitlines()[-2:] == [
+        "KeyError: 'l.kernal'",
+        "the nearest parameters: 'l.kernel', 'l.bias'",
+    ]
 
 
 def test_the_worked_example_finds_its_bug(capsys, monkeypatch):

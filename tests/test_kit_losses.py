@@ -102,6 +102,44 @@ def test_what_rounding_explains_is_called_ill_conditioned_and_a_bug_beside_it_is
     assert "d a / d b is ill" not in str(error.value)
 
 
+def test_dropout_left_on_is_named_and_no_gradient_is_blamed():
+    def noisy(p, b):
+        found = torch_losses(p, b)
+        return found | {"main": found["main"] * torch.rand(())}
+
+    with pytest.raises(GradientMismatch, match="loss values differ in 1 of 2: by chance") as error:
+        assert_losses_match(noisy, jax_losses, PARAMS, layout=LAYOUT, batch=BATCH)
+    assert "-> torch's 'main' changes from one call to the next" in str(error.value)
+    assert not error.value.slopes
+
+
+def test_a_gradient_that_is_not_finite_is_named_with_its_side():
+    point = {"w": np.array([0.0, 2.0])}
+    here = lambda p: {"a": torch.where(p["w"] > 1, p["w"], 0.0).sum()}  # noqa: E731
+    there = lambda p: {"a": jnp.where(p["w"] > 1, jnp.sqrt(p["w"]) ** 2, 0.0).sum()}  # noqa: E731
+    with pytest.raises(GradientMismatch, match="-> fix jax: its gradient of 'a' is not finite where 'a' is"):
+        assert_losses_match(here, there, point, tolerance=1e-9)
+
+
+def test_a_float32_softmax_is_a_small_part_off_and_its_side_is_named():
+    w = {"w": RNG.standard_normal((3, 5))}
+    here = lambda p: {"a": (torch.softmax(p["w"], -1) ** 2).sum()}  # noqa: E731
+
+    def there(p):
+        return {"a": (jax.nn.softmax(p["w"].astype("float32")).astype("float64") ** 2).sum()}
+
+    with pytest.raises(GradientMismatch, match=r"a small part off everywhere: .* a float32 softmax"):
+        assert_losses_match(here, there, w)
+
+
+def test_what_a_function_does_to_its_mapping_stays_there():
+    def adds(p):
+        p["more"] = p["w"] * 2
+        return square(p)
+
+    assert_losses_match(adds, adds, POINT)
+
+
 s = jax.lax.stop_gradient
 POINT = {"w": np.ones(2)}
 
@@ -117,6 +155,7 @@ def square(p):
         (square, square, {"w": np.array([1.0, np.nan])}, "NaN or infinity in 'w'"),
         (square, square, {"w": np.arange(2)}, "'w' has dtype int64"),
         (square, square, 3, "pass {name: array}"),
+        (square, square, {"w": ["one"]}, "'w.0' is a str: neither an array"),
         (lambda p: {}, square, POINT, "torch: the mapping of losses is empty"),
         (lambda p: p["w"].sum(), square, POINT, "torch: the losses must come as a mapping"),
         (lambda p: {"a": p["w"]}, square, POINT, r"torch: loss 'a' has shape \[2\]"),
@@ -137,6 +176,12 @@ def square(p):
 def test_bad_input_is_said_before_anything_is_compared(here, there, params, message):
     with pytest.raises(ValueError, match=message):
         assert_losses_match(here, there, params)
+
+
+@pytest.mark.parametrize("options", [{"batch": [1]}, {"layout": 3}, {"strategies": ["sumed"]}, {"order": 3}])
+def test_bad_options_of_two_functions(options):
+    with pytest.raises(ValueError, match=f"`{next(iter(options))}`"):
+        assert_losses_match(square, square, POINT, **options)
 
 
 @pytest.mark.parametrize("options", [{"order": 3}, {"unused": "no"}, {"tolerance": -1.0}])

@@ -35,7 +35,7 @@ def test_the_summary_counts_comparisons(run):
     found.assert_outcomes(passed=1, failed=1)
     found.stdout.fnmatch_lines(
         [
-            "*gradients differ in 1 of 1 (loss, parameter) pairs; *",
+            "*gradients differ in 1 of 1 (loss, parameter) pairs*",
             "*hint: actual = 0.5 x expected*",
             "gradparity: 2 comparisons of 2 (loss, parameter) pairs, 1 differ; worst that holds 0.0e+00 of *",
         ]
@@ -67,6 +67,12 @@ def test_a_marker_without_a_number_is_a_usage_error(run):
     found.stdout.fnmatch_lines(["*@pytest.mark.gradient_order takes one number*"])
 
 
+def test_a_file_that_cannot_be_written_is_said_before_any_test(run):
+    found = run(EQUAL, "--gradparity-json", "no/such/folder.json")
+    assert found.ret == pytest.ExitCode.USAGE_ERROR
+    found.stderr.fnmatch_lines(["ERROR: --gradparity-json 'no/such/folder.json' cannot be written: No such file*"])
+
+
 OWN = (ROOT / "lessons" / "test_own_port.py").read_text()
 
 
@@ -82,8 +88,8 @@ def test_the_worked_example_of_a_projects_own_test_file_passes_and_finds_a_bug(p
         [
             "*elsewhere?0.1? PASSED*",
             "*elsewhere?10? PASSED*",
-            "*hint: zero in jax*",
             "*-> fix jax: *",
+            "*hint*: zero in jax*",
             "gradparity: 5 comparisons of 14 *, 1 differ*",
         ]
     )

@@ -1,5 +1,8 @@
 """`port`: every layer type maps, with its gradient, to nnx and to linen; what does not map is named."""
 
+from functools import partial
+
+import flax.linen as linen
 import jax
 import jax.numpy as jnp
 import pytest
@@ -101,11 +104,31 @@ WRONG = {
     "b_hn": (nn.GRU(3, 4), nnx.GRUCell(3, 4, rngs=R), "nnx.GRUCell has no b_hn"),
     "two layers": (nn.LSTM(3, 4, num_layers=2), nnx.OptimizedLSTMCell(3, 4, rngs=R), "port each as a cell of its own"),
     "grouped up": (nn.ConvTranspose2d(4, 4, 3, groups=2), nnx.ConvTranspose(4, 4, (3, 3), rngs=R), "has no groups"),
-    "size": (nn.Linear(3, 4), nnx.Linear(4, 3, rngs=R), "torch's the module .* matches nothing in Flax"),
-    "gelu": (
-        dict_of({"fc": nn.Linear(3, 3), "act": nn.GELU()}),
-        dict_of({"fc": nnx.Linear(3, 3, rngs=R)}),
-        None,
+    "no rule": (nn.RNN(3, 4), nnx.SimpleCell(3, 4, rngs=R), r"torch's RNN \(weight_ih_l0 \[4, 3\], .* nothing in Flax"),
+    "no rule in either": (
+        nn.InstanceNorm2d(4, affine=True),
+        nnx.InstanceNorm(4, rngs=R),
+        r"Flax's InstanceNorm \(scale \[4\], bias \[4\]\) matches nothing in torch",
+    ),
+    "parametrized": (
+        nn.utils.parametrizations.weight_norm(nn.Linear(3, 3)),
+        nnx.Linear(3, 3, rngs=R),
+        "computed by a parametrization: remove it",
+    ),
+    "causal": (
+        nn.Conv1d(3, 4, 3, padding=1),
+        nnx.Conv(3, 4, (3,), padding="CAUSAL", rngs=R),
+        r"padding is \(1,\) in torch and 'CAUSAL' in Flax: pass padding=\[\(1, 1\)\]",
+    ),
+    "attention's dropout": (
+        nn.MultiheadAttention(8, 2, dropout=0.1, batch_first=True),
+        nnx.MultiHeadAttention(2, 8, attention_fn=attend, decode=False, rngs=R),
+        "dropout is 0.1 in torch, in training mode, and 0 in Flax: no two random streams are alike, use eval",
+    ),
+    "size": (
+        nn.Linear(3, 4),
+        nnx.Linear(4, 3, rngs=R),
+        r"torch's Linear \(weight \[4, 3\], .* matches nothing in Flax",
     ),
     "several axes": (
         nn.LayerNorm((3, 4)),
@@ -125,7 +148,7 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("case", [name for name in WRONG if WRONG[name][2]])
+@pytest.mark.parametrize("case", WRONG)
 def test_what_differs_is_named(case):
     torch_module, flax_module, message = WRONG[case]
     with pytest.raises(PortError, match=message):
@@ -136,10 +159,20 @@ def test_what_differs_is_named(case):
 def test_what_types_cannot_tell_is_a_note():
     torch_module = nn.Sequential(nn.Conv2d(3, 2, 3), nn.GELU(), nn.Flatten(), nn.Dropout(0.5), nn.Linear(8, 2))
     flax_module = dict_of(
-        {"conv": nnx.Conv(3, 2, (3, 3), padding="VALID", rngs=R), "out": nnx.Linear(8, 2, rngs=R)},
+        {
+            "conv": nnx.Conv(3, 2, (3, 3), padding="VALID", rngs=R),
+            "out": nnx.Linear(8, 2, rngs=R),
+            "drop": nnx.Dropout(0.25, rngs=R),
+        },
     )
     notes = "\n".join(port(torch_module, flax_module).notes)
-    for word in ("GELU is 'none' in torch", "flattens (channels", "dropout 0.5 is on", "0 was joined with conv"):
+    for word in (
+        "GELU is 'none' in torch",
+        "flattens (channels",
+        "dropout 0.5 is on in torch",
+        "drop: dropout 0.25 is on in Flax",
+        "0 was joined with conv",
+    ):
         assert word in notes
 
 
@@ -299,6 +332,27 @@ def flax_attention(m, b):
     return {"all": jnp.tanh(m(b["tokens"])).sum()}
 
 
+@pytest.mark.parametrize("own", [Fused, Split, partial(nn.MultiheadAttention, 8, 2, batch_first=True)])
+def test_linens_attention_is_one_layer_with_nothing_around_it(own):
+    """Its default softmax keeps float64, so it needs no attention_fn."""
+    module = linen.MultiHeadDotProductAttention(2)
+
+    def losses(variables, b):
+        return {"all": jnp.tanh(module.apply(variables, b["tokens"])).sum()}
+
+    def whole(m, b):
+        return {"all": torch.tanh(m(*[b["tokens"]] * 3)[0]).sum()}
+
+    here = own_attention if own in (Fused, Split) else whole
+    assert_losses_match(here, losses, port(own(), module, TOKENS["tokens"]), batch=TOKENS, float32=False)
+
+
+def test_a_layout_beside_a_port_is_refused():
+    ported = port(nn.Linear(2, 2), nnx.Linear(2, 2, rngs=R))
+    with pytest.raises(ValueError, match="`layout` comes with what `port` returned"):
+        assert_losses_match(own_attention, flax_attention, ported, layout={})
+
+
 @pytest.mark.parametrize("own", [Fused, Split])
 def test_attention_of_ones_own_is_proved_by_its_gradient(own):
     ported = port(own(), nnx.MultiHeadAttention(2, 8, attention_fn=attend, decode=False, rngs=R))
@@ -319,6 +373,7 @@ def test_an_interleaved_projection_is_found_and_the_guess_is_named():
         ((nnx.Linear(2, 2, rngs=R), nn.Linear(2, 2)), "pass the torch.nn.Module first"),
         ((nn.Linear(2, 2), Linen()), "pass example inputs"),
         ((nn.Linear(2, 2), nnx.Module()), "no layer was found"),
+        ((nn.Linear(2, 2), None), "`flax_module` is a NoneType: pass an nnx.Module, or a linen.Module and inputs"),
     ],
 )
 def test_bad_input(arguments, message):

@@ -1,5 +1,6 @@
 """A reader's own pair: two functions of one {name: array}, compared and diagnosed."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from comparisons import results
@@ -7,7 +8,8 @@ from comparisons.check.explain import explained
 from comparisons.check.reader import ReaderFailure, arrays, layout_of, load
 from comparisons.check.table import rows
 from comparisons.difference import TOLERANCE
-from comparisons.testing import Agreement, GradientMismatch, assert_losses_match
+from comparisons.layout import Layout, to_flax
+from comparisons.testing import Agreement, GradientMismatch, assert_losses_match, flat
 from comparisons.usage import BadUsage
 
 
@@ -32,7 +34,9 @@ def compare(
         found = error
     except BadUsage:
         raise
-    except Exception as error:
+    except KeyError as error:
+        raise ReaderFailure(error, _names(given, layout)) from None
+    except (Exception, SystemExit) as error:
         raise ReaderFailure(error) from None
     pairs = found.gradients if isinstance(found, Agreement) else found.difference
     print(found)
@@ -45,3 +49,9 @@ def compare(
         results.write(json, document)
         print(f"written: {json}")
     return int(isinstance(found, GradientMismatch))
+
+
+def _names(given: Mapping, layout: Layout | None) -> set[str]:
+    """The parameters' names on both sides."""
+    own = flat(given)
+    return {*own, *(to_flax(own, layout) if layout else ())}  # type: ignore[arg-type]

@@ -20,13 +20,13 @@ def explained(found: Difference, loss: str, parameter: str, layout: Layout | Non
         f"  {pair.outside} of {size} elements outside {pair.tolerance:.0e} of {pair.scale:.2e}",
     ]
     for axis, rows in enumerate(pair.where):
-        if pair.outside and len(pair.shape) > 1:
+        if pair.outside:
             full = len(rows) == pair.shape[axis]
             share = "every index" if full else f"{len(rows)} of {pair.shape[axis]}: {_brief(rows)}"
             lines.append(f"  along axis {axis}: {share}")
     if pair.outside and pair.factor is not None:
         middle, least, most = pair.factor
-        lines.append(f"  factor: jax / torch is {middle:.6g} in the middle, from {least:.6g} to {most:.6g}")
+        lines.append(f"  factor: jax / torch is {middle:.12g} in the middle, from {least:.12g} to {most:.12g}")
     return "\n".join([*lines, *([f"  hint: {pair.hint}"] if pair.hint else [])])
 
 

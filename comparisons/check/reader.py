@@ -1,28 +1,37 @@
 """A reader's files: their functions and arrays, with their own tracebacks where they fail."""
 
+import difflib
 import importlib
 import importlib.util
 import sys
 import traceback
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 
-from comparisons.layout import Layer, Layout
-from comparisons.usage import BadUsage, known
+from comparisons.layout import Layout, checked
+from comparisons.usage import BadInput, BadUsage, known
+
+HIDDEN = ("torch", "jax", "flax", "numpy")  # a file of such a name stands in front of the package
 
 
 class ReaderFailure(BadUsage):
     """The reader's code raised; the text is the traceback through their files, without ours."""
 
-    def __init__(self, error: BaseException):
+    def __init__(self, error: BaseException, names: Collection[str] = ()):
         ours = str(Path(__file__).parent.parent)
         frames = [f for f in traceback.extract_tb(error.__traceback__) if not f.filename.startswith((ours, "<frozen"))]
+        error.__notes__ = [note for note in getattr(error, "__notes__", ()) if "JAX has removed" not in note]
         lines = traceback.format_list(frames) + traceback.format_exception_only(error)
-        super().__init__("your code raised\n" + "".join(lines).rstrip())
+        text = "your code raised\n" + "".join(lines).rstrip()
+        if isinstance(error, KeyError) and (
+            near := difflib.get_close_matches(str(error.args[0]), names, n=3, cutoff=0.4)
+        ):
+            text += f"\nthe nearest parameters: {', '.join(map(repr, near))}"
+        super().__init__(text)
 
 
 def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
@@ -33,6 +42,8 @@ def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
     path = Path(source)
     if source.endswith(".py") and not path.is_file():
         raise BadUsage(f"{argument} {given!r}: there is no file {str(path)!r}")
+    if source.endswith(".py") and path.stem in HIDDEN:
+        raise BadUsage(f"{argument} {given!r}: a file named {path.name} hides the package {path.stem}: rename it")
     folder = str(path.resolve().parent if source.endswith(".py") else Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -55,9 +66,10 @@ def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
 def layout_of(module: ModuleType, given: str) -> Layout | None:
     """The JAX file's `layout`, where it has one."""
     found = getattr(module, "layout", None)
-    if found is None or (isinstance(found, Mapping) and all(isinstance(row, Layer) for row in found.values())):
-        return found
-    raise BadUsage(f"JAX {given!r}: `layout` must map layer names to rows of comparisons.layout, such as linear(3, 4)")
+    try:
+        return None if found is None else checked(found)
+    except BadInput as error:
+        raise BadUsage(f"JAX {given!r}: {error}") from None
 
 
 def arrays(path: Path | None, module: ModuleType, given: str) -> Mapping:

@@ -32,7 +32,8 @@ class Difference(NamedTuple):
     @property
     def rest(self) -> str:
         """A line for each pair that differs and that the text only counts."""
-        return "\n".join(text.line(pair, self.order) for pair in self.unequal[text.SHOWN :])
+        common, _ = text.shared(self.unequal)
+        return "\n".join(text.line(pair, self.order, common) for pair in self.unequal[text.SHOWN :])
 
     def __str__(self) -> str:
         return text.summarised(self.pairs, self.names, self.order)

@@ -79,10 +79,16 @@ def compared_leaf(
     if missing and unused == "error":
         raise BadInput(f"d {loss} / d {parameter} is None in {' and '.join(missing)}, and `unused` is 'error'")
     shape = next((np.shape(array) for array in given if array is not None), ())
+    kinds = [None if array is None else np.iscomplexobj(array) for array in given]
     a, e = (np.zeros(shape) if array is None else np.asarray(array) for array in given)
     if a.shape != e.shape:
         shapes = f"{list(a.shape)} in {names[0]} and {list(e.shape)} in {names[1]}"
         raise BadInput(f"d {loss} / d {parameter} has shape {shapes}: bring both to one layout")
+    if None not in kinds and len(set(kinds)) > 1:
+        types = " and ".join(
+            f"{'complex' if kind else 'real'} in {name}" for kind, name in zip(kinds, names, strict=True)
+        )
+        raise BadInput(f"d {loss} / d {parameter} is {types}: the gradient of one parameter is one or the other")
     dtype = _less_precise(array.dtype for array in given if array is not None)
     a, e = (array.astype(complex if np.iscomplexobj(array) else float) for array in (a, e))
     scale = leaf_scale(a, e, most, tolerance, dtype)

@@ -7,6 +7,7 @@ that one's gradient to both; tied weights are copied, so their gradients add up.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ __all__ = [
     "Layout",
     "attention",
     "attention_joined",
+    "checked",
     "compared",
     "conv",
     "conv_transpose",
@@ -65,6 +67,13 @@ class Aliased(Mapping):
 
     def __len__(self) -> int:
         return len(self.layers)
+
+
+def checked(layout: Any) -> Layout:
+    """`layout`, or BadInput where it is none."""
+    if isinstance(layout, Mapping) and all(isinstance(row, Layer) for row in layout.values()):
+        return layout
+    raise BadInput("`layout` must map layer names to rows of gradparity.layout, such as {'fc': linear(3, 4)}")
 
 
 def to_flax(params: Arrays, layout: Layout) -> Arrays:

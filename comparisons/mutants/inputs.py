@@ -28,6 +28,7 @@ def problem(model: str, seed: int = 3) -> tuple[dict, dict]:
     if model == "mlp":
         params = _draw(rng, _layers(l1=(8, 8), l2=(8, 8), head=(5, 8), aux=(1, 8)) | _norm(8))
         batch = _draw(rng, {"x": (6, 8), "target": (6,), "buffer": (5,)}) | {"label": rng.integers(0, 5, 6)}
+        batch["kept"] = (rng.random((6, 8)) < 0.9) / 0.9
     elif model == "conv":
         params = _draw(rng, {"conv.weight": (4, 3, 3, 3), "up.weight": (4, 2, 3, 3)} | _norm(4))
         params |= _draw(rng, _layers(out=(3, 36)))

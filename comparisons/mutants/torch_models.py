@@ -25,13 +25,16 @@ def mlp(p, b, bug=""):
     else:
         z = _norm(p, "norm", z, 1e-6 if bug == "norm epsilon" else 1e-5)
     z = F.gelu(z, approximate=form)
+    if bug == "dropout left on":
+        z = z * b["kept"]
     square = {**p, "l2.weight": p["l2.weight"].T} if bug == "transposed square weight" else p
     z = F.gelu(_linear(square, "l2", z), approximate=form)
     seen = z.detach() if bug == "detached auxiliary trunk" else z
     bias = p["head.bias"] if bug == "trained buffer" else b["buffer"]
     smooth = 0.0 if bug == "no label smoothing" else 0.1
     main = F.cross_entropy(_linear(p, "head", z) + bias, b["label"], label_smoothing=smooth)
-    aux = 1e-3 * ((_linear(p, "aux", seen)[:, 0] - b["target"]) ** 2).mean()
+    head = "head" if bug == "wrong head" else "aux"
+    aux = 1e-3 * ((_linear(p, head, seen)[:, 0] - b["target"]) ** 2).mean()
     if bug == "sum for mean":
         aux = aux * len(z)
     if bug == "broadcast target":

@@ -28,7 +28,14 @@ def port(torch_module: Any, flax_module: Any, *inputs: Any, strict: bool = True)
         raise BadInput(
             f"`torch_module` is a {type(torch_module).__name__}: pass the torch.nn.Module first, Flax's second"
         )
-    linen = type(flax_module).__mro__[-2].__module__.startswith("flax.linen")
+    from flax import linen as flax_linen
+    from flax import nnx
+
+    if not isinstance(flax_module, (nnx.Module, flax_linen.Module)):
+        raise BadInput(
+            f"`flax_module` is a {type(flax_module).__name__}: pass an nnx.Module, or a linen.Module and inputs"
+        )
+    linen = isinstance(flax_module, flax_linen.Module)
     if linen and not inputs:
         raise BadInput(
             "a linen module has no parameters of its own: pass example inputs, port(torch_module, module, x)"
@@ -44,9 +51,8 @@ def port(torch_module: Any, flax_module: Any, *inputs: Any, strict: bool = True)
         name: np.array(p.detach().cpu().numpy(), complex if p.is_complex() else float)
         for name, p in torch_module.named_parameters()
     }
-    for serious, text in [found for pair in joined for found in settings(*pair)] + between_layers(
-        torch_module, flax_module
-    ):
+    differing = (found for pair in joined for found in settings(*pair))
+    for serious, text in (*differing, *between_layers(torch_module, flax_module)):
         (ported.differing if serious else ported.notes).append(text)
     stats = _statistics(joined)
     mapped = {} if ported.unmatched or ported.refused else to_flax(ported.params, ported.layout)

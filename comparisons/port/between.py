@@ -1,45 +1,48 @@
 """What stands between the layers of two modules: activations, flattening, dropout."""
 
+import functools
 from typing import Any
 
+from comparisons.port.settings.found import Found
 
-def between_layers(torch_module: Any, flax_module: Any) -> list[tuple[bool, str]]:
-    """What stands between the layers: activations, flattening, dropout."""
-    import functools
 
-    found: list[tuple[bool, str]] = []
-    images = False
-    forms = _gelu_forms(flax_module, functools.partial)
+def between_layers(torch_module: Any, flax_module: Any) -> Found:
+    """What differs, or cannot be known from types, where no parameter is."""
+    forms, images = _gelu_forms(flax_module), False
     for name, module in torch_module.named_modules():
         kind = type(module).__name__
         images = images or kind.startswith("Conv")
         if kind == "GELU":
-            here = module.approximate
-            if forms and {here} != forms:
-                found.append((True, f"{name}: GELU is {here!r} in torch and {'/'.join(sorted(forms))!r} in Flax"))
-            elif not forms:
-                found.append(
-                    (
-                        False,
-                        f"{name}: GELU is {here!r} in torch; jax.nn.gelu's default is 'tanh', not 'none'",
-                    )
-                )
+            here, there = module.approximate, "/".join(sorted(forms))
+            if not forms:
+                yield False, f"{name}: GELU is {here!r} in torch; jax.nn.gelu's default is 'tanh', not 'none'"
+            elif there != here:
+                yield True, f"{name}: GELU is {here!r} in torch and {there!r} in Flax"
         elif kind == "Flatten" and images:
-            found.append(
-                (
-                    False,
-                    f"{name}: flattens (channels, height, width); Flax's images are (height, width, channels), "
-                    "so that the order of what follows cannot be known from types: transpose before it, or pool",
-                )
+            yield (
+                False,
+                f"{name}: flattens (channels, height, width); Flax's images are (height, width, channels), so that the "
+                "order of what follows cannot be known from types: transpose before it, or pool",
             )
         elif kind.startswith("Dropout") and module.training and module.p:
-            found.append(
-                (False, f"{name}: dropout {module.p:g} is on in torch; no two random streams are alike: use eval()")
-            )
-    return found
+            yield False, f"{name}: dropout {module.p:g} is on in torch; no two random streams are alike: use eval()"
+    for name, rate in _dropouts(flax_module):
+        yield False, f"{name}: dropout {rate:g} is on in Flax; no two random streams are alike: use eval()"
 
 
-def _gelu_forms(module: Any, partial: Any) -> set[str]:
+def _dropouts(module: Any) -> list[tuple[str, float]]:
+    """Where an nnx module drops out by its own setting; in linen, the call says."""
+    from flax import nnx
+
+    own = nnx.iter_modules(module) if isinstance(module, nnx.Module) else ()
+    return [
+        (".".join(map(str, path)) or "the module", one.rate)
+        for path, one in own
+        if isinstance(one, nnx.Dropout) and one.rate and not one.deterministic
+    ]
+
+
+def _gelu_forms(module: Any) -> set[str]:
     """The forms of jax.nn.gelu that the Flax module holds as attributes, bare or in a `partial`."""
     import jax
 
@@ -49,7 +52,7 @@ def _gelu_forms(module: Any, partial: Any) -> set[str]:
         if id(one) in seen:
             continue
         seen.add(id(one))
-        function, options = (one.func, one.keywords) if isinstance(one, partial) else (one, {})
+        function, options = (one.func, one.keywords) if isinstance(one, functools.partial) else (one, {})
         if function is jax.nn.gelu:
             forms.add("tanh" if options.get("approximate", True) else "none")
         elif isinstance(one, (list, tuple)):

@@ -4,7 +4,7 @@ from comparisons.layout import Layer
 from comparisons.port.attention import grouped
 from comparisons.port.ported import Ported
 from comparisons.port.rules import Refused, join
-from comparisons.port.walk import Spot, alike
+from comparisons.port.walk import Spot, alike, pair_name
 
 
 def match(here: list[Spot], there: list[Spot], ported: Ported) -> list[tuple[Spot, Spot]]:
@@ -37,7 +37,7 @@ def _join(spot: Spot, other: Spot, ported: Ported, layers: dict[str, Layer], joi
     try:
         layer = join(spot, other)
     except Refused as reason:
-        ported.refused.append(f"{spot.path or 'the module'} -> {other.path or 'the module'}: {reason}")
+        ported.refused.append(f"{pair_name(spot, other)}: {reason}")
         return True
     if layer is None:
         return False

@@ -18,6 +18,8 @@ def join(torch: Spot, flax: Spot) -> Layer | None:
     rule = RULES.get((torch.kind, flax.kind))
     if rule is None:
         return None
+    if any(name.startswith("parametrizations.") for name in torch.shapes):
+        raise Refused("its weight is computed by a parametrization: remove it (torch.nn.utils.parametrize) before")
     layer = rule(torch, flax)._replace(flax=flax.path)
     return layer if _shapes(layer) == flax.shapes else None
 

@@ -4,45 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-TORCH = {
-    "Linear": "linear",
-    "Conv1d": "conv",
-    "Conv2d": "conv",
-    "Conv3d": "conv",
-    "ConvTranspose1d": "conv transpose",
-    "ConvTranspose2d": "conv transpose",
-    "ConvTranspose3d": "conv transpose",
-    "Embedding": "embedding",
-    "LayerNorm": "layer norm",
-    "GroupNorm": "group norm",
-    "RMSNorm": "rms norm",
-    "BatchNorm1d": "batch norm",
-    "BatchNorm2d": "batch norm",
-    "BatchNorm3d": "batch norm",
-    "MultiheadAttention": "attention",
-    "LSTM": "lstm",
-    "LSTMCell": "lstm",
-    "GRU": "gru",
-    "GRUCell": "gru",
-}
-FLAX = {
-    "Linear": "linear",
-    "Dense": "linear",
-    "LinearGeneral": "general",
-    "DenseGeneral": "general",
-    "Conv": "conv",
-    "ConvTranspose": "conv transpose",
-    "Embed": "embedding",
-    "LayerNorm": "layer norm",
-    "GroupNorm": "group norm",
-    "RMSNorm": "rms norm",
-    "BatchNorm": "batch norm",
-    "MultiHeadAttention": "attention",
-    "MultiHeadDotProductAttention": "attention",
-    "OptimizedLSTMCell": "lstm",
-    "LSTMCell": "lstm",
-    "GRUCell": "gru",
-}
+from comparisons.port.kinds import FLAX, TORCH, kind_of
 
 
 class Spot(NamedTuple):
@@ -58,15 +20,14 @@ class Spot(NamedTuple):
 
     def __str__(self) -> str:
         type_ = "parameter" if self.kind == "parameter" else type(self.module).__name__
-        return f"{self.path or 'the module'!s} ({type_}{', '.join(f' {n} {list(s)}' for n, s in self.shapes.items())})"
+        shapes = ", ".join(f"{name} {list(shape)}".strip() for name, shape in self.shapes.items())
+        return f"{self.path} ({type_} {shapes})" if self.path else f"{type_} ({shapes})"
 
 
-def kind_of(module: Any, package: str, table: dict[str, str]) -> str | None:
-    """The kind of the nearest base class that the framework itself defines."""
-    for base in type(module).__mro__:
-        if base.__module__.startswith(package) and base.__name__ in table:
-            return table[base.__name__]
-    return None
+def pair_name(torch: Spot, flax: Spot) -> str:
+    """Where two joined layers are: one path where both are at the same."""
+    both = [spot.path or "the module" for spot in (torch, flax)]
+    return both[0] if both[0] == both[1] else " -> ".join(both)
 
 
 def alike(path: str) -> str:
@@ -78,13 +39,20 @@ def torch_spots(module: Any, path: str = "") -> Iterator[Spot]:
     kind = kind_of(module, "torch.nn", TORCH)
     own = module.named_parameters(recurse=kind is not None, remove_duplicate=False)
     shapes = {name: tuple(p.shape) for name, p in own}
-    if kind is not None:
+    if kind is not None or (shapes and _uncovered(module)):
         yield Spot(path, kind, module, shapes)
         return
     for name, shape in shapes.items():
         yield Spot(_join(path, name), "parameter", module, {"": shape})
     for name, child in module.named_children():
         yield from torch_spots(child, _join(path, name))
+
+
+def _uncovered(module: Any) -> bool:
+    """A layer of torch.nn that no rule knows: its parameters are not bare ones, to be joined by their shapes."""
+    base = next(base for base in type(module).__mro__ if base.__module__.startswith("torch.nn.modules"))
+    plain = base.__module__.rpartition(".")[2] in ("module", "container")
+    return not plain and not any(True for _ in module.children())
 
 
 def nnx_spots(module: Any, path: str = "") -> Iterator[Spot]:
@@ -94,6 +62,10 @@ def nnx_spots(module: Any, path: str = "") -> Iterator[Spot]:
     if kind is not None:
         flat = nnx.to_flat_state(nnx.state(module, nnx.Param))
         yield Spot(path, kind, module, {".".join(map(str, p)): tuple(v.shape) for p, v in flat})
+        return
+    own = {name: tuple(p.shape) for name, p in _nnx_children(module) if isinstance(p, nnx.Param)}
+    if own and type(module).__module__.startswith("flax.nnx.nn"):  # a layer that no rule knows
+        yield Spot(path, None, module, own)
         return
     for name, child in _nnx_children(module):
         where = _join(path, name)
@@ -123,7 +95,7 @@ def linen_spots(module: Any, inputs: tuple) -> tuple[list[Spot], dict]:
 
     def note(call, args, options, context):
         path = ".".join(context.module.path)
-        inside = any(path.startswith(f"{outer}.") for outer, spot in found.items() if spot is not None)
+        inside = any(_within(path, outer) for outer, spot in found.items() if spot is not None)
         if context.method_name == "__call__" and not inside:
             kind = kind_of(context.module, "flax.linen", FLAX)
             found.setdefault(path, None if kind is None else (kind, context.module.clone()))

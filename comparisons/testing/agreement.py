@@ -50,7 +50,10 @@ class Agreement(NamedTuple):
 
     def __str__(self) -> str:
         worst = max((pair.relative_error for pair in self.gradients.pairs), default=0.0)
-        lines = [f"{self.gradients}", f"  {len(self.values)} losses equal; worst gradient {worst:.1e} of leaf scale"]
+        lines = [
+            f"{self.gradients}",
+            f"  {len(self.values)} of {len(self.values)} loss values equal; worst gradient {worst:.1e} of leaf scale",
+        ]
         for found in (*self.products, *self.strategies.values()):
             lines.append(f"  {found}")
         return "\n".join([*lines, *(_precision(side, found) for side, found in self.float32.items())])

@@ -16,7 +16,7 @@ def as_numpy(array) -> np.ndarray | None:
     if array is None:
         return None
     if hasattr(array, "detach"):
-        array = array.detach().cpu()
+        array = array.detach().to_dense().cpu()
         array = array.float() if array.element_size() < 4 and array.is_floating_point() else array
         return array.resolve_conj().resolve_neg().numpy()
     found = np.asarray(array)
@@ -29,20 +29,24 @@ def flat(tree) -> dict[str, np.ndarray | None]:
         tree = tree["params"]
     found = dict(_leaves(tree, ()))
     if len(found) == 1 and "" in found:
-        raise BadInput(f"expected a mapping {{parameter: array}}, got a bare {type(tree).__name__}")
+        raise BadInput(f"expected a mapping {{parameter: array}}, got a {type(tree).__name__}")
     return {name: _checked(name, leaf) for name, leaf in found.items()}
 
 
 def _leaves(tree, path: tuple):
+    if isinstance(tree, tuple) and hasattr(tree, "_asdict"):
+        tree = tree._asdict()
     if isinstance(tree, Mapping):
         for key, value in tree.items():
             yield from _leaves(value, (*path, key))
+    elif _number(tree):
+        yield ".".join(map(str, path)), np.asarray(tree)
     elif isinstance(tree, (list, tuple)):
         for k, value in enumerate(tree):
             yield from _leaves(value, (*path, k))
     elif hasattr(tree, "get_value") and hasattr(tree, "get_metadata"):  # an nnx.Variable
         yield from _leaves(tree.get_value(), path)
-    elif tree is None or hasattr(tree, "dtype") or isinstance(tree, (int, float, complex)):
+    elif tree is None or hasattr(tree, "dtype"):
         yield ".".join(map(str, path)), tree
     else:
         yield from _pytree(tree, path)
@@ -56,13 +60,21 @@ def _pytree(tree, path: tuple):
 
         inner, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=lambda x: x is not tree)
     if not inner or inner[0][0] == ():
-        name = ".".join(map(str, path))
-        raise BadInput(
-            f"{name or 'the value given'!r} is a {type(tree).__name__}: neither an array nor a mapping of them"
-        )
+        raise BadInput(f"{_titled(path)} is a {type(tree).__name__}: neither an array nor a mapping of them")
     for keys, value in inner:
         parts = tuple(next(getattr(k, a) for a in ("key", "name", "idx") if hasattr(k, a)) for k in keys)
         yield from _leaves(value, path + parts)
+
+
+def _number(tree) -> bool:
+    """A number, or a list of them: one array, such as a `params()` without NumPy gives."""
+    if isinstance(tree, (list, tuple)):
+        return len(tree) > 0 and all(map(_number, tree))
+    return isinstance(tree, (int, float, complex))
+
+
+def _titled(path: tuple) -> str:
+    return repr(".".join(map(str, path))) if path else "what was given"
 
 
 def _checked(name: str, leaf) -> np.ndarray | None:

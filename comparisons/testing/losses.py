@@ -37,7 +37,8 @@ def assert_losses_match(
     in the precision of the run; without it, take the dtype from the parameters. Loss values are compared first, then
     each loss's gradient, at `order=2` its Hessian times two fixed directions, and the gradients of each of the
     project's `strategies` that a plain function allows. Where derivatives differ, each side's own finite differences
-    say which one is not the derivative of its function; where rounding explains a difference, that is said instead.
+    say which one is not the derivative of its function; where rounding explains a difference, or a value that changes
+    from call to call, that is said instead.
     `float32` is measured against float64 and never fails.
     """
     if order not in (1, 2):

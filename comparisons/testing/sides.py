@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from comparisons.layout import Arrays, Layout, compared, from_flax, to_flax
+from comparisons.layout import Arrays, Layout, checked, compared, from_flax, to_flax
 from comparisons.testing.arrays import flat
 from comparisons.usage import BadInput
 
@@ -44,7 +44,11 @@ def sides(
     from comparisons.testing import jax_side, torch_side
 
     module = build = None
+    if batch is not None and not isinstance(batch, Mapping):
+        raise BadInput(f"`batch` must be a mapping {{name: array}} (got a {type(batch).__name__})")
     if hasattr(given, "build") and hasattr(given, "module"):
+        if layout is not None:
+            raise BadInput("`layout` comes with what `port` returned: leave it out")
         module, build, layout, params = given.module, given.build, given.layout, given.params
     elif isinstance(given, Mapping):
         params = flat(given)
@@ -63,6 +67,6 @@ def sides(
 
     there, back, kept = same, same, same
     if layout is not None:
-        there, back, kept = (lambda arrays, f=f: f(arrays, layout) for f in (to_flax, from_flax, compared))
+        there, back, kept = (lambda arrays, f=f: f(arrays, checked(layout)) for f in (to_flax, from_flax, compared))
     here = Side(torch_losses, torch_side, {"batch": batch, "module": module}, same, kept)
     return {"jax": Side(jax_losses, jax_side, {"batch": batch, "build": build}, there, back), "torch": here}, wide

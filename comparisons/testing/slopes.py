@@ -81,7 +81,8 @@ def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, r
         ups, downs = np.array(there[::2]), np.array(there[1::2])
         derivative, doubt = _derivative(ups, downs, np.array(steps))
         right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < gap / 3)
-        exponent = _exponent(abs(ups - here - np.array(steps) * claimed), abs(ups).max() + abs(here))
+        remainders = abs(ups - here - np.array(steps) * claimed)
+        exponent = None if right is None else _exponent(remainders, abs(ups).max() + abs(here))
         found.append(Slope(side, loss, derivative, claimed, exponent, right, order))
     return found
 

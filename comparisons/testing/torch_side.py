@@ -44,7 +44,7 @@ def products(losses: Callable, params: Arrays, along: Arrays, batch=None, module
 def _run(losses: Callable, params: Arrays, dtype: str, batch, module) -> tuple[dict, dict]:
     leaves = {name: _tensor(value, dtype).requires_grad_() for name, value in params.items()}
     if module is None:
-        argument = leaves
+        argument = dict(leaves)  # what a function does to its mapping stays there
     else:
         argument = copy.deepcopy(module).to(getattr(torch, dtype))
         leaves = dict(argument.named_parameters())

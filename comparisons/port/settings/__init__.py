@@ -7,14 +7,14 @@ import numpy as np
 
 from comparisons.port.settings import convolutions, norms
 from comparisons.port.settings.found import Found
-from comparisons.port.walk import Spot
+from comparisons.port.walk import Spot, pair_name
 
 
 def settings(torch: Spot, flax: Spot) -> list[tuple[bool, str]]:
     """What differs between two layers that a rule has joined."""
-    where = torch.path if torch.path == flax.path else f"{torch.path} -> {flax.path}"
     compare = COMPARE.get(torch.kind or "", lambda torch, flax: iter(()))
-    return [(serious, f"{where or 'the module'}: {text}") for serious, text in compare(torch.module, flax.module)]
+    where = pair_name(torch, flax)
+    return [(serious, f"{where}: {text}") for serious, text in compare(torch.module, flax.module)]
 
 
 def _embedding(torch: Any, flax: Any) -> Found:
@@ -38,8 +38,10 @@ def flax_attention(flax: Any) -> Found:
 
 def _attention(torch: Any, flax: Any) -> Found:
     yield from flax_attention(flax)
-    if torch.training and torch.dropout != (flax.dropout_rate or 0.0):
-        yield True, f"dropout is {torch.dropout:g} in torch and {flax.dropout_rate:g} in Flax"
+    rates = torch.dropout, flax.dropout_rate or 0.0
+    if torch.training and any(rates):
+        both = "dropout is {:g} in torch, in training mode, and {:g} in Flax".format(*rates)
+        yield rates[0] != rates[1], f"{both}: no two random streams are alike, use eval()"
     if not torch.batch_first:
         yield False, "batch_first is False in torch (tokens, batch, width); Flax takes (batch, tokens, width)"
 

@@ -25,11 +25,8 @@ def conv(torch: Any, flax: Any) -> Found:
         return
     here, there = _torch_padding(torch), _flax_padding(flax, rank)
     if there is None:
-        yield (
-            True,
-            f"padding is {torch.padding} in torch and {flax.padding!r} in Flax, which with a stride pads unevenly, by "
-            f"the size of the image: pass padding={list(here)}",
-        )
+        why = ", which with a stride pads unevenly, by the size of the image" if flax.padding == "SAME" else ""
+        yield True, f"padding is {torch.padding} in torch and {flax.padding!r} in Flax{why}: pass padding={list(here)}"
     elif here != there:
         yield True, f"padding is {here} in torch and {there} in Flax ({flax.padding!r}): pass padding={list(here)}"
 
