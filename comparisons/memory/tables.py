@@ -6,7 +6,7 @@ from comparisons.memory import fits
 from comparisons.rows import Row, Table
 
 PHASES = ("forward", "last", "dropped")
-WIDE = 100
+WIDE = 62  # and the two columns beside it: a terminal of 80
 
 
 def tables(rows: list[Row]) -> list[Table]:
@@ -102,7 +102,7 @@ def _behaviours(rows: list[Row]) -> Table:
 def _figures(figures: dict[str, int]) -> list[str]:
     """As many to a line as fit, none of them broken."""
     lines: list[str] = []
-    for figure in (f"{name} {value:,}" for name, value in figures.items()):
+    for figure in (f"{name}: {value:,}" for name, value in figures.items()):
         if lines and len(lines[-1]) + len(figure) + 2 <= WIDE:
             lines[-1] += f"; {figure}"
         else:
