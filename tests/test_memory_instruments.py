@@ -75,6 +75,14 @@ def test_a_printed_ledger_adds_up():
     assert printed(jax_impl.memory.held(pullback)) == (w.nbytes, w.nbytes)
 
 
+@pytest.mark.parametrize(
+    ("losses", "got"), [(torch.ones(()), "a Tensor"), ([torch.ones(())], "a list"), ({"a": 3.0}, "a dict of float")]
+)
+def test_losses_without_names_are_refused(losses, got):
+    with pytest.raises(TypeError, match=f"`losses` should be a dict of named tensors, .*got {got}"):
+        torch_impl.memory.held(torch.ones(1)).saved(losses)
+
+
 def test_a_long_ledger_prints_its_largest():
     x = torch.ones(3, requires_grad=True)
     with torch_impl.memory.held(x) as ledger:

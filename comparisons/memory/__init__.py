@@ -9,11 +9,14 @@ __all__ = ["cells", "curves", "narrow", "simulate", "tables", "units"]
 
 
 def units(grid: list[Cell], size: str, device: str) -> list[Unit]:
-    """The ledger of the cells, the closed forms' sweep, the curves, the stated behaviours, what looking costs."""
+    """What looking costs, the ledger of the cells, the closed forms' sweep, the curves, the stated behaviours.
+
+    What is timed comes first: the collector runs between its rounds, and has least to look at then.
+    """
     from comparisons.memory import along, behaviours, ledger, looking, strip, sweep  # no framework for tables
 
     ledgers = [*ledger.units(grid, size, device), *sweep.units(device), *along.units()]
-    return [*ledgers, *strip.units(device), *behaviours.units(device), *looking.units(device)]
+    return [*looking.units(device), *ledgers, *strip.units(device), *behaviours.units(device)]
 
 
 def narrow(grid: list[Cell], size: str, device: str) -> list[Unit]:

@@ -21,9 +21,8 @@ class Listing(list[Kept]):
     """Residuals, the largest first. Printed, an array is one line: the primitive and the source line that made it."""
 
     def __str__(self) -> str:
-        held, beside = (
-            sum(row.bytes for row in self if (row.kind == "activation") is wanted) for wanted in (True, False)
-        )
+        held = sum(row.bytes for row in self if row.kind == "activation")
+        beside = sum(row.bytes for row in self) - held
         first = f"{held:,} B held for the pullback, beside {beside:,} B of parameters and inputs"
         lines = _aligned([_line(row) for row in self])
         more = [f"  ... and {len(lines) - LINES} smaller ones"] if len(lines) > LINES else []

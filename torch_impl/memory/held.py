@@ -85,8 +85,13 @@ class Ledger:
         With the losses' tensors it also says which node saved it and which losses reach it. A node that a backward has
         released reaches nothing.
         """
+        losses = {} if losses is None else losses
+        if not isinstance(losses, Mapping) or not all(isinstance(value, Tensor) for value in losses.values()):
+            raise TypeError(
+                f'`losses` should be a dict of named tensors, such as {{"loss": loss}} (got {_told(losses)})'
+            )
         found: dict[_Box, dict[str, str]] = {box: {} for box in list(self._boxes)}
-        for loss, value in (losses or {}).items():
+        for loss, value in losses.items():
             for node in nodes(value):
                 for box in self._saved_by(node):
                     found.setdefault(box, {})[loss] = node.name()
@@ -206,6 +211,12 @@ def _saved(box: _Box, kind: str, owners: dict[str, str]) -> Saved:
     tensor, size = box.tensor, box.tensor.untyped_storage().nbytes()
     op = re.sub(r"Backward\d*$", "", next(iter(owners.values()), ""))
     return Saved(op, tuple(tensor.shape), str(tensor.dtype)[6:], size, kind, tuple(owners), _key(tensor))
+
+
+def _told(losses: object) -> str:
+    if not isinstance(losses, Mapping):
+        return f"a {type(losses).__name__}"
+    return "a dict of " + ", ".join(sorted({type(value).__name__ for value in losses.values()}))
 
 
 def _explained(error: RuntimeError) -> RuntimeError:

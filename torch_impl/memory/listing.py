@@ -24,10 +24,9 @@ class Listing(list[Saved]):
         storages: dict[int, list[Saved]] = {}
         for row in self:
             storages.setdefault(row.storage, []).append(row)
-        held, beside = (
-            sum(rows[0].bytes for rows in storages.values() if (rows[0].kind == "activation") is wanted)
-            for wanted in (True, False)
-        )
+        one = [rows[0] for rows in storages.values()]
+        held = sum(row.bytes for row in one if row.kind == "activation")
+        beside = sum(row.bytes for row in one) - held
         first = f"{held:,} B held for backward, beside {beside:,} B of parameters and inputs"
         lines = _aligned([_line(rows) for rows in storages.values()])
         more = [f"  ... and {len(lines) - LINES} smaller ones"] if len(lines) > LINES else []
