@@ -54,7 +54,8 @@ def everything(
     from comparisons.scenarios import SECOND_ORDER, cells
 
     work += units(cells(full, table=SECOND_ORDER), size, device)
-    work += [*higher_order.units(full, device, size), *memory.small(device), *lesson.units(), *pitfalls.units()]
+    work += [*higher_order.units(full, device, size), *memory.units(memory.cells(full), "tiny", device)]
+    work += [*lesson.units(), *pitfalls.units()]
     work += [*contrast.units(), *graphs.units(), *angles.units()]
     raise typer.Exit(job.take(work, device, json, page))
 
@@ -106,7 +107,7 @@ def memory(
     elif simulate:
         work = question.simulate(grid, size, plans, fits)
     else:
-        work = question.units(grid, size, device)
+        work = (question.narrow if problem or strategy else question.units)(grid, size, device)
     raise typer.Exit(job.take(work, device, json))
 
 

@@ -15,7 +15,7 @@ from comparisons.memory.fits import tables as fit_tables
 from comparisons.memory.tables import PHASES
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.page import schema
-from comparisons.rows import Table
+from comparisons.rows import Row, Table
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "results" / "lifetime_strip.svg"
@@ -77,8 +77,9 @@ def mutants() -> str:
 
 
 def memory() -> str:
-    """What four strategies hold, and their peaks."""
-    own = [row for row in _load("cpu")["memory"] if row.get("problem") == "many_heads" and row.get("strategy") in HELD]
+    """What four strategies hold, and their peaks; how many closed forms hold, and what recording costs."""
+    every = _load("cpu")["memory"]
+    own = [row for row in every if row.get("problem") == "many_heads" and row.get("strategy") in HELD]
     own = [row for row in own if row["phase"] in (*PHASES, "peak", "plan") and "curve" not in row]
     found = {(row["strategy"], row["framework"], row["phase"]): row for row in own}
     lines = []
@@ -89,7 +90,20 @@ def memory() -> str:
             line.append(" → ".join(f"{row['bytes']:,}" for row in rows) if all("bytes" in r for r in rows) else "-")
             line.append(f"{found[strategy, side, most]['bytes']:,}")
         lines.append(line)
-    return Table("", ["many_heads, bytes", "PyTorch holds", "its peak", "JAX holds", "its plan"], lines).markdown()
+    table = Table("", ["many_heads, bytes", "PyTorch holds", "its peak", "JAX holds", "its plan"], lines)
+    return "\n\n".join([table.markdown(), *_swept(every), *_looking(every)])
+
+
+def _swept(rows: list[Row]) -> list[str]:
+    own = [row for row in rows if row.get("sweep")]
+    configurations, equal = len({row["sweep"] for row in own}), sum(row["bytes"] == row["predicted"] for row in own)
+    return [f"Over {configurations} sizes, {equal} of {len(own)} are equal to the byte."] if own else []
+
+
+def _looking(rows: list[Row]) -> list[str]:
+    times = {row["framework"]: f"{row['ratio']:.2f}" for row in rows if row.get("phase") == "recording"}
+    said = "A step whose held bytes are recorded takes {torch} times as long in PyTorch, {jax} times in JAX."
+    return [said.format(**times)] if times else []
 
 
 def fits() -> str:

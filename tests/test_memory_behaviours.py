@@ -1,11 +1,13 @@
 """Every stated behaviour of memory, by the figures that it states; and planted bugs that break them."""
 
+import io
 from importlib import import_module
 from types import FunctionType
 
 import jax
 import pytest
 import torch
+from rich.console import Console
 
 from comparisons import job, memory
 from comparisons.memory import behaviours, tables
@@ -82,7 +84,11 @@ def retained(*arguments, **options):
     return GRAD(*arguments, **options | {"retain_graph": True})
 
 
-GRAD = torch.autograd.grad
+def unknotted(loss, create_graph=False):
+    return BACKWARD(loss)
+
+
+GRAD, BACKWARD = torch.autograd.grad, torch.Tensor.backward
 KEPT: list = []
 PULL = jax.jit(lambda pullback, cotangents: pullback(cotangents))
 VJP = import_module("jax_impl.memory.phases").compiled_vjp
@@ -114,6 +120,7 @@ BUGS = [
     *planted("torch", "torch.autograd.grad", retained, ("path_only",), "after a: 4,096, but"),
     *planted("torch", "torch.autograd.grad", retained, ("left_behind",), "left: 4,480, but"),
     *planted("torch", "torch.autograd.grad", retained, ("donation",), "released: 2,048, but"),
+    *planted("torch", "torch.Tensor.backward", unknotted, ("reference_cycle",), "one step: 0, but"),
     *planted("torch", "torch.autograd.grad", retained, ("compiled",), "eager, left: "),
     *planted("torch", "torch.compile", unchecked, ("compiled",), "compiled, nodes: "),
     *planted("torch", "torch.compile", unchecked, ("budget",), "budget 0: "),
@@ -193,8 +200,21 @@ def test_a_table_breaks_no_figure():
     (table,) = tables([row | {"figures": {f"figure {k}": 10**6 * k for k in range(12)}}])
     text = [line[0] for line in table.lines]
     assert text[0] == "It holds."
-    assert len(text) == 4
-    assert all(len(line) <= 102 and line.startswith("  figure") for line in text[1:])
+    assert len(text) == 7
+    assert all(line.startswith("  figure") for line in text[1:])
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(job._rich(table))
+    assert "…" not in console.export_text()
+
+
+def test_the_longest_behaviour_fits_a_terminal():
+    """At 80 columns no sentence and no figure is cut."""
+    (row,) = behaviours.rows("in_one_program", "jax")
+    console = Console(width=80, record=True, file=io.StringIO())
+    console.print(job._rich(tables([row])[0]))
+    printed = console.export_text()
+    assert "…" not in printed
+    assert all(f"{name}: {value:,}" in printed for name, value in row["figures"].items())
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import pytest
 import torch
+from flax import nnx
 
 import gradparity
 import jax_impl.first_order
@@ -33,14 +34,13 @@ print(ledger)
 OWN_FUNCTION = """
 import jax.numpy as jnp, gradparity
 w, x = jnp.ones((8, 8)), jnp.ones((4, 8))
-for kept in gradparity.residuals(lambda w: jnp.exp(x @ w), w):
-    print(kept.op, kept.bytes, kept.kind, kept.line)
+print(gradparity.residuals(lambda w: jnp.exp(x @ w), w))
 """
 
 
 @pytest.mark.parametrize(
     ("code", "absent", "says"),
-    [(OWN_MODEL, "jax", "128 B held for backward in 1 saved tensors"), (OWN_FUNCTION, "torch", "exp 128 activation")],
+    [(OWN_MODEL, "jax", "128 B held for backward, beside"), (OWN_FUNCTION, "torch", "activation  exp  <string>:4")],
     ids=["held", "residuals"],
 )
 def test_three_lines_on_ones_own_code(code, absent, says):
@@ -48,6 +48,56 @@ def test_three_lines_on_ones_own_code(code, absent, says):
     code += f"import sys; assert {absent!r} not in sys.modules"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert says in done.stdout
+
+
+def printed(listing):
+    """The first figure of the first line, and the sum of the activations' lines."""
+    first, *lines = str(listing).splitlines()
+    sizes = [int(line.split(" B ")[0].replace(",", "")) for line in lines if " activation " in f"{line} "]
+    return int(first.split()[0].replace(",", "")), sum(sizes)
+
+
+def test_a_printed_ledger_adds_up():
+    """Two tensors in one storage are one line, with both nodes; once all is released there is nothing to print."""
+    model, x = torch.nn.Sequential(torch.nn.Linear(8, 8), torch.nn.Tanh(), torch.nn.Linear(8, 1)), torch.ones(4, 8)
+    with torch_impl.memory.held(model, x) as ledger:
+        losses = {"a": (model(x) ** 2).mean(), "b": model(x).exp().sum()}
+    for listing in (ledger.saved(losses), ledger.saved()):
+        assert printed(listing) == (ledger.bytes, ledger.bytes)
+    assert sum("Addmm, Tanh" in line for line in str(ledger.saved(losses)).splitlines()) == 2
+    losses.clear()
+    assert str(ledger) == "0 B held for backward, beside 0 B of parameters and inputs"
+
+    w = jnp.ones((8, 8))
+    listing = jax_impl.memory.residuals(lambda w: jnp.exp(jnp.tanh(jnp.ones((4, 8)) @ w)), w)
+    assert printed(listing)[0] == printed(listing)[1] == sum(k.bytes for k in listing if k.kind == "activation") > 0
+    _, pullback = jax.vjp(lambda w: jnp.exp(w), w)
+    assert printed(jax_impl.memory.held(pullback)) == (w.nbytes, w.nbytes)
+
+
+@pytest.mark.parametrize(
+    ("losses", "got"), [(torch.ones(()), "a Tensor"), ([torch.ones(())], "a list"), ({"a": 3.0}, "a dict of float")]
+)
+def test_losses_without_names_are_refused(losses, got):
+    with pytest.raises(TypeError, match=f"`losses` should be a dict of named tensors, .*got {got}"):
+        torch_impl.memory.held(torch.ones(1)).saved(losses)
+
+
+def test_a_long_ledger_prints_its_largest():
+    x = torch.ones(3, requires_grad=True)
+    with torch_impl.memory.held(x) as ledger:
+        kept = [x.exp() for _ in range(25)]
+    assert str(ledger).splitlines()[-1] == f"  ... and {len(kept) - 20} smaller ones"
+
+
+def test_a_line_is_the_readers_own_and_none_is_missing():
+    """Inside `nnx.relu` a maximum has no line of its own, and a layer's lines are Flax's: the caller's is named."""
+    layer, x = nnx.Linear(3, 3, rngs=nnx.Rngs(0)), jnp.ones((2, 3))
+    graph, state = nnx.split(layer)
+    rows = jax_impl.memory.residuals(lambda state: (nnx.relu(nnx.merge(graph, state)(x)) ** 2).sum(), state)
+    made = [row.line for row in rows if row.kind == "activation"]
+    assert made
+    assert all("test_memory_instruments.py" in line for line in made)
 
 
 def test_the_public_names_are_the_instruments():

@@ -44,6 +44,8 @@ def ahead(units: list[Unit], by_process: dict[int, Used]) -> list[Unit]:
             futures.update({k: pool.submit(_work, unit.rows) for k, unit in enumerate(units)})
         try:
             found, process, by_process[process] = futures[number].result()
+            if number == len(units) - 1:
+                pool.shutdown()  # else the interpreter's exit finds its pipe closed
             return found
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

@@ -8,7 +8,7 @@ from comparisons.memory.predictions import Sizes
 from comparisons.problems import many_heads
 from comparisons.rows import Row, Unit, failed
 
-BASE = Sizes(batch=64, width=32, depth=4, losses=4, hidden=8)
+BASE = Sizes(batch=64, width=32, depth=2, losses=4)
 AXES = {"losses": (2, 4, 8), "depth": (1, 2, 4), "batch": (16, 64, 256)}
 STRATEGIES = ("summed", "per_loss_retained", "per_loss_batched", "per_loss_chunked")
 PLANNED = {("per_loss_batched", 4), ("per_loss_batched", 8), ("per_loss_chunked", 4), ("per_loss_chunked", 8)}

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from comparisons import scenarios
+from comparisons import memory, scenarios
 from comparisons.memory import fits as limits
 from comparisons.problems import BEYOND, SIZES
 from comparisons.scenarios import STRATEGIES, Cell
@@ -32,5 +32,6 @@ def cells(
         limits.parsed(fits)
     if size in BEYOND:
         return [Cell(name, strategy) for name in BEYOND[size] for strategy in strategies or STRATEGIES]
-    chosen = problems or ([] if full else ["digits", "many_heads"])
-    return scenarios.cells(True, chosen, strategies, ("float64",), STRATEGIES)
+    if not problems and not strategies:
+        return memory.cells(full)
+    return scenarios.cells(True, problems, strategies, ("float64",), STRATEGIES)

@@ -107,14 +107,18 @@ def torch_instruments(side: Side) -> tuple[int, int]:
 
 def jax_phases(strategy: str, side: Side) -> list[tuple[str, int]]:
     """Held bytes at every phase of a strategy, the last one `dropped`; none where no pullback leaves a function."""
-    take = run(strategy, side, jax_impl.first_order)
-    with patch.object(jax, "vjp", wraps=jax.vjp) as traced:
-        jax.eval_shape(take)
-    if not traced.called:
+    if not leaves_a_pullback(strategy, side):
         return []
     with jax_impl.memory.phases(side.batch) as (marks, ledgers):
-        take()
+        run(strategy, side, jax_impl.first_order)()
     return [*marks, ("dropped", sum(ledger.bytes for ledger in ledgers))]
+
+
+def leaves_a_pullback(strategy: str, side: Side) -> bool:
+    """Whether the strategy calls `jax.vjp`, by its trace: nothing is compiled."""
+    with patch.object(jax, "vjp", wraps=jax.vjp) as traced:
+        jax.eval_shape(run(strategy, side, jax_impl.first_order))
+    return traced.called
 
 
 def jax_plan(name: str, strategy: str, side: Side) -> jax_impl.memory.Plan:

@@ -6,7 +6,7 @@ from comparisons.memory import fits
 from comparisons.rows import Row, Table
 
 PHASES = ("forward", "last", "dropped")
-WIDE = 100
+WIDE = 62  # and the two columns beside it: a terminal of 80
 
 
 def tables(rows: list[Row]) -> list[Table]:
@@ -23,7 +23,8 @@ def tables(rows: list[Row]) -> list[Table]:
 
 def _ledger(problem: str, rows: list[Row]) -> Table:
     held = "bytes held after the forward, after the last backward, once all is dropped (-: there is no such moment)"
-    title = f"{problem}: {held}; and the peak"
+    simulated = any(row["kind"] == "simulated" for row in rows)
+    title = f"{problem}: {held}; and the peak{', all simulated' if simulated else ''}"
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         if row["problem"] == problem and row.get("strategy"):
@@ -47,8 +48,10 @@ def _peak(phases: dict[str, Row]) -> str:
     row = phases.get("peak") or phases.get("plan")
     if row is None:
         return "FAILED"
-    less = {"lower bound": "at least ", "upper bound": "at most "}.get(row.get("bound", ""), "")
-    return f"{less}{row['bytes']:,} {row['kind']}"
+    if row["kind"] == "simulated":  # as the title says: at GPT-2 XL's size a line must still fit 80 columns
+        sign = {"lower bound": "≥", "upper bound": "≤"}.get(row.get("bound", ""), "")
+        return f"{sign}{row['bytes']:,}"
+    return f"{row['bytes']:,} {row['kind']}"
 
 
 def curves(rows: list[Row]) -> list[Table]:
@@ -102,7 +105,7 @@ def _behaviours(rows: list[Row]) -> Table:
 def _figures(figures: dict[str, int]) -> list[str]:
     """As many to a line as fit, none of them broken."""
     lines: list[str] = []
-    for figure in (f"{name} {value:,}" for name, value in figures.items()):
+    for figure in (f"{name}: {value:,}" for name, value in figures.items()):
         if lines and len(lines[-1]) + len(figure) + 2 <= WIDE:
             lines[-1] += f"; {figure}"
         else:

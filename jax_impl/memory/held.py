@@ -2,22 +2,13 @@
 
 import weakref
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import jax
 from jax import Array
 from jax.extend import source_info_util
 
-
-class Kept(NamedTuple):
-    """One array that a pullback keeps; `op` and `line` say what made it, where `residuals` traced it."""
-
-    op: str
-    line: str
-    shape: tuple[int, ...]
-    dtype: str
-    bytes: int
-    kind: str
+from jax_impl.memory.listing import Kept, Listing
 
 
 def held(pullback: Callable, inputs: Any = ()) -> "Ledger":
@@ -52,7 +43,7 @@ def held(pullback: Callable, inputs: Any = ()) -> "Ledger":
 
 
 class Ledger:
-    """What `held` gives: `bytes` now, the arrays `saved()` now, and `print(ledger)` for the largest."""
+    """What `held` gives: `bytes` now, the arrays `saved()` now, and `print` for either."""
 
     def __init__(self, pullback: Any, inputs: Any):
         outside = {_buffer(leaf) for leaf in jax.tree.leaves(inputs)}
@@ -76,15 +67,13 @@ class Ledger:
             found[kind][key] = array.nbytes
         return {kind: sum(buffers.values()) for kind, buffers in found.items()}
 
-    def saved(self) -> list[Kept]:
-        """Every array alive now, the largest first."""
-        rows = [Kept("", "", a.shape, a.dtype.name, a.nbytes, kind) for a, _, kind in self._alive()]
-        return sorted(rows, key=lambda row: -row.bytes)
+    def saved(self) -> Listing:
+        """Every buffer alive now, the largest first."""
+        rows = {key: Kept("", "", a.shape, a.dtype.name, a.nbytes, kind) for a, key, kind in self._alive()}
+        return Listing(sorted(rows.values(), key=lambda row: (-row.bytes, row.kind)))
 
     def __str__(self) -> str:
-        rows = [row for row in self.saved() if row.kind == "activation"]
-        largest = [f"  {row.bytes:>14,} B  {row.dtype} {list(row.shape)}" for row in rows[:10]]
-        return "\n".join([f"{self.bytes:,} B held for the pullback in {len(rows)} residuals", *largest])
+        return str(self.saved())
 
     def _alive(self) -> list[tuple[Array, int, str]]:
         arrays = [(reference(), key, kind) for reference, key, kind in self._arrays]
@@ -105,14 +94,19 @@ class Traced:
         return 0 if self._pullback() is None else self._bytes
 
 
-def residuals(f: Callable, *args: Any) -> list[Kept]:
+def residuals(f: Callable, *args: Any) -> Listing:
     """What `jax.vjp(f, *args)` would keep, from its trace: nothing is computed, and shapes alone will do.
 
     Each array comes with the primitive and the source line that made it; an array that `f` closes over is an input.
     `args` are arrays or `jax.ShapeDtypeStruct`s. An array is listed once, however many residuals it serves.
 
     >>> w, x = jax.ShapeDtypeStruct((8, 8), "float32"), jnp.ones((4, 8))
-    >>> [(kept.op, kept.shape) for kept in residuals(lambda w: jnp.exp(x @ w), w) if kept.kind == "activation"]
+    >>> found = residuals(lambda w: jnp.exp(x @ w), w)
+    >>> print(found)  # doctest: +ELLIPSIS
+    128 B held for the pullback, beside 128 B of parameters and inputs
+      128 B  float32[4, 8]  activation  exp  ...
+      128 B  float32[4, 8]  input
+    >>> [(kept.op, kept.shape) for kept in found if kept.kind == "activation"]
     [('exp', (4, 8))]
     """
     strange = [leaf for leaf in jax.tree.leaves(args) if not hasattr(leaf, "shape") or not hasattr(leaf, "dtype")]
@@ -137,19 +131,27 @@ def residuals(f: Callable, *args: Any) -> list[Kept]:
         aval = variable.aval
         size = aval.size * aval.dtype.itemsize
         found[id(variable)] = Kept(op, line, aval.shape, aval.dtype.name, size, kind)
-    return sorted(found.values(), key=lambda row: -row.bytes)
+    return Listing(sorted(found.values(), key=lambda row: (-row.bytes, row.kind)))
 
 
 def _maker(equation: Any, position: int) -> tuple[str, str]:
     """The primitive behind an output and its source line, inside however many jitted or customised calls."""
+    line = _line(equation.source_info)
     inner = equation.params.get("jaxpr") or equation.params.get("call_jaxpr")
     if inner is not None and equation.primitive.name not in ("scan", "while"):
         jaxpr = getattr(inner, "jaxpr", inner)
         for found in jaxpr.eqns:
             for k, variable in enumerate(found.outvars):
                 if variable is jaxpr.outvars[position]:
-                    return _maker(found, k)
-    return equation.primitive.name, source_info_util.summarize(equation.source_info)
+                    op, own = _maker(found, k)
+                    return op, own or line
+    return equation.primitive.name, line
+
+
+def _line(source: source_info_util.SourceInfo) -> str:
+    """The innermost line that is not of an installed package, such as Flax; else the innermost."""
+    lines = source_info_util.summarize(source, num_frames=100).splitlines()[::-1]
+    return next((line for line in lines if "site-packages" not in line), lines[0] if lines else "")
 
 
 def _buffer(leaf: Any) -> int:

@@ -1,30 +1,20 @@
 """Held bytes: the saved tensors that are alive, while a graph is built, used and dropped."""
 
+import re
 import weakref
 from collections.abc import Iterator, Mapping
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node, saved_tensors_hooks
 from torch.utils import _pytree as pytree
 
+from torch_impl.memory.listing import Listing, Saved
+
 FUNCTIONAL = (
     "`held` cannot see into torch.func: its transforms refuse saved-tensor hooks; take the gradients with "
     "torch.autograd.grad, or measure `peak`"
 )
-
-
-class Saved(NamedTuple):
-    """One tensor that a node of the graph keeps for its backward; several may share one `storage` of `bytes`."""
-
-    op: str
-    shape: tuple[int, ...]
-    dtype: str
-    bytes: int
-    kind: str
-    losses: tuple[str, ...]
-    storage: int
 
 
 def held(params: object, inputs: object = ()) -> "Ledger":
@@ -33,8 +23,12 @@ def held(params: object, inputs: object = ()) -> "Ledger":
     >>> model, x = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1)), torch.ones(4, 8)
     >>> with held(model, x) as ledger:
     ...     losses = {"size": (model(x) ** 2).mean()}
-    >>> ledger.bytes  # tanh's output (4, 8) and the output that is squared (4, 1), 4 bytes each
-    144
+    >>> print(ledger.saved(losses))  # `print(ledger)` does without the nodes' and the losses' names
+    144 B held for backward, beside 160 B of parameters and inputs
+      128 B  float32[4, 8]  activation  Addmm, Tanh  size
+      128 B  float32[4, 8]  input       Addmm        size
+       32 B  float32[8, 1]  parameter   Addmm        size
+       16 B  float32[4, 1]  activation  Pow          size
     >>> losses["size"].backward()
     >>> ledger.bytes
     0
@@ -49,7 +43,7 @@ def held(params: object, inputs: object = ()) -> "Ledger":
 
 
 class Ledger:
-    """What `held` gives: `bytes` now, the `saved(losses)` tensors now, and `print(ledger)` for the largest."""
+    """What `held` gives: `bytes` now, the `saved(losses)` tensors now, and `print` for either."""
 
     _recording: "Ledger | None" = None
 
@@ -85,24 +79,27 @@ class Ledger:
         """The bytes alive now of each kind: `activation`, `parameter`, `input`."""
         return {kind: sum(storages.values()) for kind, storages in self._by_kind().items()}
 
-    def saved(self, losses: Mapping[str, Tensor] | None = None) -> list[Saved]:
+    def saved(self, losses: Mapping[str, Tensor] | None = None) -> Listing:
         """Every saved tensor alive now, the largest first.
 
         With the losses' tensors it also says which node saved it and which losses reach it. A node that a backward has
         released reaches nothing.
         """
+        losses = {} if losses is None else losses
+        if not isinstance(losses, Mapping) or not all(isinstance(value, Tensor) for value in losses.values()):
+            raise TypeError(
+                f'`losses` should be a dict of named tensors, such as {{"loss": loss}} (got {_told(losses)})'
+            )
         found: dict[_Box, dict[str, str]] = {box: {} for box in list(self._boxes)}
-        for loss, value in (losses or {}).items():
+        for loss, value in losses.items():
             for node in nodes(value):
                 for box in self._saved_by(node):
                     found.setdefault(box, {})[loss] = node.name()
         rows = [_saved(box, self._kind(box), owners) for box, owners in found.items()]
-        return sorted(rows, key=lambda row: (-row.bytes, row.storage))
+        return Listing(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.storage)))
 
     def __str__(self) -> str:
-        rows = [row for row in self.saved() if row.kind == "activation"]
-        largest = [f"  {row.bytes:>14,} B  {row.dtype} {list(row.shape)}" for row in rows[:10]]
-        return "\n".join([f"{self.bytes:,} B held for backward in {len(rows)} saved tensors", *largest])
+        return str(self.saved())
 
     def _pack(self, tensor: Tensor) -> "_Box":
         box = _Box(tensor)
@@ -212,8 +209,14 @@ def _key(tensor: Tensor) -> int:
 
 def _saved(box: _Box, kind: str, owners: dict[str, str]) -> Saved:
     tensor, size = box.tensor, box.tensor.untyped_storage().nbytes()
-    op = next(iter(owners.values()), "").removesuffix("Backward0")
+    op = re.sub(r"Backward\d*$", "", next(iter(owners.values()), ""))
     return Saved(op, tuple(tensor.shape), str(tensor.dtype)[6:], size, kind, tuple(owners), _key(tensor))
+
+
+def _told(losses: object) -> str:
+    if not isinstance(losses, Mapping):
+        return f"a {type(losses).__name__}"
+    return "a dict of " + ", ".join(sorted({type(value).__name__ for value in losses.values()}))
 
 
 def _explained(error: RuntimeError) -> RuntimeError:

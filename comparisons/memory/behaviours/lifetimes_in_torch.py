@@ -53,6 +53,12 @@ def donation(device: str) -> Seen:
     return Seen(lifetime.donation, lifetime.donation(512), {"forward": 2048, "released": 0, "still yours": 2048})
 
 
+def reference_cycle(device: str) -> Seen:
+    one = 2048 + 4  # exp's output, and the cotangent that multiplies it
+    expected = {"one step": one, "3 steps": 3 * one, "cured": 0}
+    return Seen(lifetime.reference_cycle, lifetime.reference_cycle(3, 512), expected)
+
+
 def as_losses_grow(device: str) -> Seen:
     x = torch.ones(8 * SMALL.width, SMALL.width)
     batched = growth.as_losses_grow(first_order.per_loss_batched, x)

@@ -23,7 +23,7 @@ def _side() -> sides.Side:
 
 
 def frames(strategy: str, device: str) -> tuple[dict, Frames]:
-    """Residuals by key, and the frames. A key is a pullback and a position in it; a pullback lives or dies whole."""
+    """Residuals by key, and the frames; a key is a pullback and a position in it. None where no pullback is made."""
     with jax_scope(sides.DTYPE, device):
         return _watched(strategy)
 
@@ -34,6 +34,8 @@ def _watched(strategy: str) -> tuple[dict, Frames]:
     found: Frames = []
     names = {side.losses.trunk: "both", side.losses: "both"} | dict(zip(side.losses.heads.values(), "AB", strict=True))
 
+    if not sides.leaves_a_pullback(strategy, side):
+        return {}, []
     with jax_impl.memory.phases(side.batch) as (_, ledgers):
         recorded = jax.vjp
 
