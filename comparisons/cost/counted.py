@@ -17,7 +17,7 @@ SIZE = "default"
 ANALYSED = {  # without `full`: a program for each that sets XLA's figure apart
     "conv": (REFERENCE,),
     "recurrent": (REFERENCE,),
-    "many_heads": ("summed", "summed_checkpointed", REFERENCE, "per_loss_one_hot", "per_loss_chunked"),
+    "many_heads": ("summed", "summed_checkpointed", REFERENCE, "per_loss_chunked"),
 }
 
 
