@@ -29,7 +29,7 @@ def units(problems: Iterable[str], strategies: Iterable[str], full: bool) -> lis
         analysed = chosen if full else ANALYSED.get(name, ())
         for framework in ("torch", "jax") if not problems or name in problems else ():
             work = partial(rows, framework, name, chosen, SIZE, analysed)
-            found.append(Unit("cost", "flops", f"flops  {name}  {framework}", work))
+            found.append(Unit("cost", "flops", f"flops  {name}  {framework}", work, 1.5))
     return found
 
 
