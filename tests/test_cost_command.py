@@ -1,5 +1,6 @@
 """`cost` as a reader meets it: rows, targets with causes, memory predicted before running, and mistakes."""
 
+import gc
 import json
 import sys
 
@@ -114,6 +115,22 @@ def test_the_harness_measures_what_it_times(monkeypatch):
     assert [row["time_ratio"] for row in rows] == [1.01] * 2
     assert all(row["cores_busy"] > 0 for row in rows)
     assert [line[0] for table in tables(rows) for line in table.lines if "cores" in table.title] == ["torch", "jax"]
+
+
+def test_a_program_is_compiled_once_for_each_precision():
+    at = place("overhead", 2, batch=4, width=4, depth=1)
+    with calls.scope():
+        exact = calls.program(at, "summed")
+        assert calls.program(at, "summed") is exact
+        assert calls.program(at, "summed", dtype="bfloat16") is not exact
+    with calls.scope(tf32=True):
+        assert calls.program(at, "summed") is not exact
+
+
+def test_the_collector_has_its_work_back_after_a_measurement():
+    with calls.scope():
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
 
 
 HLO = """HloModule jit_f

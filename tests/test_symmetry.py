@@ -18,6 +18,7 @@ ONE_SIDED = {
     ("higher_order/tree.py", "ravel"): "torch: JAX has `jax.flatten_util.ravel_pytree`",
     ("first_order/tree.py", "grad"): "torch: `autograd.grad` takes a list; `jax.grad` takes the dict",
     ("first_order/tree.py", "head_grad"): "torch: the cut is a detach; in JAX it is `jax.grad(head, (0, 1))`",
+    ("first_order/tree.py", "behind"): "torch: a graph is there to be walked; in JAX the backward is a function",
     ("first_order/tree.py", "head_grads"): "torch: several heads in one backward; XLA has no call to save",
     ("first_order/tree.py", "reached"): "torch: the graph says it; in JAX an untouched parameter has zeros",
     ("first_order/tree.py", "one_hot"): "jax: cotangents are a dict like the losses; torch stacks the losses first",

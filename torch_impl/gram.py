@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, autograd
 
-from torch_impl.first_order.tree import grad, head_grads, reached
+from torch_impl.first_order.tree import behind, grad, head_grads, reached
 from torch_impl.models.losses import Losses, Params
 
 
@@ -13,7 +13,8 @@ def gram(losses: Losses, params: Params) -> Tensor:
     """`gramian` of the K gradients, (K, K), and of the trunk's gradients one parameter's at a time is alive.
 
     The heads go first, in one backward. Then all K cotangents go through the trunk as one batch, and a hook on each
-    parameter turns its K gradients into products as soon as they are there.
+    parameter turns its K gradients into products as soon as they are there. A linear layer gets its cotangents
+    transposed in memory: its weight's product reads them so, and would copy them beside both of its results.
     """
     z = losses.trunk(params)
     direct, dz = head_grads(losses.heads, params, z)
@@ -30,7 +31,8 @@ def gram(losses: Losses, params: Params) -> Tensor:
     def multiply(name: str, rows: Tensor) -> Tensor:
         for k, g in touching[name].items():
             rows = rows.index_add(0, torch.tensor([k], device=rows.device), g[None])
-        products.addmm_(rows.flatten(1), rows.flatten(1).T)
+        flat = _in_place(rows)
+        products.addmm_(flat, flat.T)
         return products.new_zeros(()).expand_as(rows)
 
     cotangents = [dz]
@@ -38,12 +40,29 @@ def gram(losses: Losses, params: Params) -> Tensor:
     hooks = [z.register_hook(lambda row: _Rows.apply(lambda _: cotangents.pop(), row))]
     for name, p in shared.items():
         hooks.append(p.register_hook(lambda row, name=name: _Rows.apply(lambda rows: multiply(name, rows), row)))
+    for node in behind(z):
+        if node.name() == "AddmmBackward0":
+            hooks.append(node.register_prehook(lambda rows: tuple(_Rows.apply(_transposed, row) for row in rows)))
     try:
         torch.func.vmap(lambda zero: grad(z, shared, zero.expand_as(z)))(products.new_zeros(len(products)))
     finally:
         for hook in hooks:
             hook.remove()
     return products
+
+
+def _in_place(rows: Tensor) -> Tensor:
+    """Each row's elements in the order in which memory has them, (K, n): for inner products any order will do.
+
+    A weight's gradients arrive as transposed views, which `flatten` would copy.
+    """
+    order = sorted(range(1, rows.dim()), key=rows.stride, reverse=True)
+    return rows.permute(0, *order).flatten(1)
+
+
+def _transposed(rows: Tensor) -> Tensor:
+    """The same values, each row's columns one after the other in memory."""
+    return rows.mT.contiguous().mT
 
 
 class _Rows(autograd.Function):

@@ -50,7 +50,7 @@ def units(
     if "harness" in wanted and not problems and not strategies:
         from comparisons.cost import harness
 
-        found.append(Unit("cost", "harness", "harness", partial(harness.rows, device), 6))
+        found.append(Unit("cost", "harness", "harness", partial(harness.rows, device), 5))
     return found
 
 
@@ -65,7 +65,7 @@ def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, 
         for k in (ks or (KS if full else (8,))) if REGIMES[regime].any_k else (8,):
             at = place(regime, k)
             name = f"time  {regime}  K={at.losses}"
-            seconds = (2 + 0.2 * at.losses) * len(timed)
+            seconds = (1.2 + 0.12 * at.losses if REGIMES[regime].any_k else 2.6) * len(timed)
             work = partial(times.rows, at, timed, device=device, half=half, seconds=6 if full else 1.5)
             yield Unit("cost", "time", name, work, seconds)
             if device == "cuda":
@@ -86,7 +86,7 @@ def _peers(regimes: list[str], ks: list[int], named: list[str], full: bool, devi
     for regime in [name for name in regimes if REGIMES[name].any_k]:
         for k in ks or ((2, 8, 32) if full else (8,)):
             work = partial(against.rows, place(regime, k), named or tuple(NEEDS), device, 6 if full else 3)
-            yield Unit("cost", "peers", f"peers  {regime}  K={k}", work, 8 + 0.6 * k)
+            yield Unit("cost", "peers", f"peers  {regime}  K={k}", work, 3 + 0.4 * k)
 
 
 def _sweeps(regimes: list[str], strategies: set[str], full: bool, device: str) -> Iterator[Unit]:
@@ -98,4 +98,6 @@ def _sweeps(regimes: list[str], strategies: set[str], full: bool, device: str) -
         for axis, points in SWEEPS.items() if full else {"losses": KS[:4]}.items():
             for framework in ("torch", "jax"):
                 work = partial(sweeps.rows, framework, regime, axis, points, swept, device)
-                yield Unit("cost", "sweep", f"sweep  {regime}  {axis}  {framework}", work, len(points) * len(swept))
+                each = 0.3 if framework == "torch" else 0.6  # JAX compiles
+                seconds = each * len(points) * len(swept)
+                yield Unit("cost", "sweep", f"sweep  {regime}  {axis}  {framework}", work, seconds)

@@ -137,12 +137,14 @@ def _torch(at: Place, name: str, device: str) -> tuple[Run, Row]:
 
 
 def _jax(at: Place, name: str, device: str) -> tuple[Run, Row]:
-    losses = import_module(f"jax_impl.models.{at.name}").losses
-    take = jax_impl.gram.gram if name == GRAM else getattr(jax_impl.first_order, name)
-    run, side = jax.jit(lambda batch, params: take(losses(batch), params)), sides.jax_side(at.name, at.stated)
-    plan = jax_impl.memory.peak(run, side.batch, side.params)
-    measured = _bytes(at, "jax", name, plan.peak - plan.argument, plan.output)
-    return lambda: jax_impl.cost.ready(run(side.batch, side.params)), measured
+    if name == GRAM:
+        losses, side = import_module(f"jax_impl.models.{at.name}").losses, sides.jax_side(at.name, at.stated)
+        run = jax.jit(lambda batch, params: jax_impl.gram.gram(losses(batch), params))
+        plan = jax_impl.memory.peak(run, side.batch, side.params)
+        return lambda: jax_impl.cost.ready(run(side.batch, side.params)), {"peak": plan.peak - plan.argument}
+    made = calls.program(at, name, device)
+    measured = _bytes(at, "jax", name, made.plan.peak - made.plan.argument, made.plan.output)
+    return lambda: jax_impl.cost.ready(made.run(*made.arguments)), measured
 
 
 def _bytes(at: Place, framework: str, name: str, peak: int, gradients: int) -> Row:

@@ -1,9 +1,10 @@
 """What is timed: a strategy on either side, ready to be called, which waits for its own result."""
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from importlib import import_module
 from time import perf_counter
 from typing import Any, NamedTuple
@@ -45,11 +46,14 @@ def scope(device: str = "cpu", tf32: bool = False) -> Iterator[int]:
     """The same cores for both: as many threads as this process may use cores, which is how many XLA starts.
 
     Products of float32 numbers are exact to float32 on both sides, by one setting each; with `tf32`, each framework
-    does what it does by default.
+    does what it does by default. What was there before, the frameworks above all, is no work for the collector
+    inside.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
     torch.set_num_threads(cores)
+    gc.collect()
+    gc.freeze()
     try:
         with ExitStack() as stack:
             stack.enter_context(jax_scope("float32", device))
@@ -59,6 +63,7 @@ def scope(device: str = "cpu", tf32: bool = False) -> Iterator[int]:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             yield cores
     finally:
+        gc.unfreeze()
         torch.set_num_threads(threads)
 
 
@@ -87,14 +92,32 @@ def inductor(place: Place, strategy: str, device: str = "cpu", dtype: str = "flo
     return Call(lambda: torch_impl.cost.ready(program(params, side.batch)), perf_counter() - start)
 
 
-def jit(place: Place, strategy: str, device: str = "cpu", dtype: str = "float32") -> Call:
-    """One compiled JAX program, parameters and batch its arguments; on the default device of the scope."""
+class Program(NamedTuple):
+    run: Callable[..., Any]
+    arguments: tuple[Any, ...]
+    compile_seconds: float
+    plan: jax_impl.memory.Plan
+    text: str
+
+
+def program(place: Place, strategy: str, device: str = "cpu", dtype: str = "float32") -> Program:
+    """The strategy compiled by JAX in this scope, once for all the measurements that ask for it."""
+    return _program(place, strategy, device, dtype, jax.config.jax_default_matmul_precision)
+
+
+@lru_cache(maxsize=32)
+def _program(place: Place, strategy: str, device: str, dtype: str, precision: str | None) -> Program:
     run, arguments = jax.jit(_function(place.name, strategy)), _arguments(place, strategy, dtype)
     start = perf_counter()
-    program = run.lower(*arguments).compile()  # once: what follows finds it
-    seconds = perf_counter() - start
-    peak = jax_impl.memory.peak(run, *arguments).peak
-    return Call(lambda: jax_impl.cost.ready(run(*arguments)), seconds, peak, "planned", program.as_text())
+    compiled = run.lower(*arguments).compile()  # once: `run` finds it
+    return Program(run, arguments, perf_counter() - start, jax_impl.memory.peak(compiled), compiled.as_text())
+
+
+def jit(place: Place, strategy: str, device: str = "cpu", dtype: str = "float32") -> Call:
+    """One compiled JAX program, parameters and batch its arguments; on the default device of the scope."""
+    made = program(place, strategy, device, dtype)
+    seconds, peak = made.compile_seconds, made.plan.peak
+    return Call(lambda: jax_impl.cost.ready(made.run(*made.arguments)), seconds, peak, "planned", made.text)
 
 
 def op_by_op(place: Place, strategy: str, device: str = "cpu", dtype: str = "float32") -> Call:

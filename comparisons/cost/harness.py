@@ -10,7 +10,6 @@ import torch_impl.first_order
 from comparisons.cost import calls
 from comparisons.cost.regimes import place
 from comparisons.cost.timing import interleaved, ratio
-from comparisons.frameworks import _function
 from comparisons.memory import sides
 from comparisons.rows import Row, failed
 from comparisons.scenarios import REFERENCE
@@ -51,9 +50,8 @@ def in_torch(device: str) -> Callable[[], object]:
 
 def in_jax(device: str) -> Callable[[], object]:
     """The compiled program and `block_until_ready`, with nothing around."""
-    side = sides.jax_side(AT.name, AT.stated)
-    program = jax.jit(_function(AT.name, REFERENCE))
-    return lambda: jax.block_until_ready(program(side.batch, side.params))
+    made = calls.program(AT, REFERENCE, device)
+    return lambda: jax.block_until_ready(made.run(*made.arguments))
 
 
 def busy(call: Callable[[], object], repeats: int = 10) -> float:

@@ -7,6 +7,7 @@ from comparisons.rows import Row, Table
 from comparisons.scenarios import REFERENCE
 
 ENGINE, GRAM, FORWARD = "torchjd.Engine", "gram", "forward"
+GROUPED = ("torch", "per_loss_grouped")
 NEEDS = {
     "torchjd.jac": "torchjd",
     "torchjd.jac, chunk 1": "torchjd",
@@ -59,11 +60,16 @@ def _against(found: Mapping[Key, Row], samples: Samples, ours: list[Key], rivals
         measured = f"{one[1]}: {speed:.2f}x {rival[1]}, at {share:.0%} of its peak"
         yield _target(said, measured, speed >= FASTER and share <= 1, cause)
     if regime == "compute":
-        speed, share = ratio(samples, rival, best).median, row["peak"] / found[rival]["peak"]
+        light = [key for key in ours if found[key]["peak"] <= LIGHTER * found[rival]["peak"]]
+        one = _fastest(found, light or ours)
+        speed, share = ratio(samples, rival, one).median, found[one]["peak"] / found[rival]["peak"]
         least = (row["gradients"] + row["held"]) / found[rival]["peak"]
-        cause = f"the gradients and what the forward holds alone are {least:.0%} of its peak"
+        cause = (
+            f"its products are as many as ours and rule the time; of its peak, {least:.0%} is gradients and "
+            "what the forward holds"
+        )
         said = f"no slower than torchjd's fastest, at {LIGHTER:.0%} of its peak"
-        measured = f"{best[1]}: {speed:.2f}x {rival[1]}, at {share:.0%} of its peak"
+        measured = f"{one[1]}: {speed:.2f}x {rival[1]}, at {share:.0%} of its peak"
         yield _target(said, measured, speed >= 1 and share <= LIGHTER, cause)
     copies = row["scratch"] / row["gradient"]
     cause = "all losses' cotangents are alive at once, one array of the features' size for each, at every layer"
@@ -74,12 +80,14 @@ def _against(found: Mapping[Key, Row], samples: Samples, ours: list[Key], rivals
 def _gram(found: Mapping[Key, Row], samples: Samples) -> Row:
     ours, engine = ("torch", GRAM), ("torch", ENGINE)
     speed, share = ratio(samples, engine, ours).median, found[ours]["peak"] / found[engine]["peak"]
-    cause = (
-        "a layer's backward makes its input's K cotangents beside its weights' K gradients; "
-        "torchjd differentiates each module a second time, for its weights alone"
-    )
+    causes = []
+    if share > 1:
+        causes.append("a layer's backward makes its input's K cotangents beside its weights' K gradients")
+    if speed < FASTER:
+        part = f"takes {ratio(samples, GROUPED, ours).median:.0%} of its time" if GROUPED in samples else "comes first"
+        causes.append(f"{GROUPED[1]}, the same backward without the products, {part}")
     said = f"gram: {FASTER}x faster than torchjd's engine and no heavier"
-    return _target(said, f"{speed:.2f}x, at {share:.0%} of its peak", speed >= FASTER and share <= 1, cause)
+    return _target(said, f"{speed:.2f}x, at {share:.0%} of its peak", not causes, "; ".join(causes))
 
 
 def _fastest(found: Mapping[Key, Row], keys: list[Key]) -> Key:

@@ -39,10 +39,15 @@ def _network(width: int, depth: int, heads: int, hidden: int) -> Network:
     return nnx.eval_shape(lambda: Network(width, depth, heads, hidden, nnx.Rngs(0)))
 
 
+@cache
+def _counted(names: tuple[str, ...]) -> tuple[int, int]:
+    """Layers of the trunk, and heads; once for each set of names, since every head asks."""
+    return sum(name.startswith("trunk.") for name in names) // 2, sum(name.endswith(".out.bias") for name in names)
+
+
 def network(params: Params) -> Network:
     """The modules for these parameters' sizes, without values of their own."""
-    depth = sum(name.startswith("trunk.") for name in params) // 2
-    heads = sum(name.endswith(".out.bias") for name in params)
+    depth, heads = _counted(tuple(params))
     hidden = params["heads.0.hidden.bias"].shape[0] if "heads.0.hidden.bias" in params else 0
     return _network(params["trunk.layers.0.bias"].shape[0], depth, heads, hidden)
 

@@ -1,11 +1,11 @@
 """Gradients as dicts: `autograd.grad` by name, and sums in which None is nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 
 import torch
 from torch import Tensor, autograd
-from torch.autograd.graph import get_gradient_edge
+from torch.autograd.graph import Node, get_gradient_edge
 
 from torch_impl.models.losses import Params
 
@@ -54,18 +54,20 @@ def head_grads(
 
 def reached(value: Tensor, params: Params) -> Params:
     """The parameters that the graph behind `value` leads to: what it can have a gradient for."""
-    names = {p: name for name, p in params.items()}
-    waiting, seen, found = [get_gradient_edge(value).node], set(), {}
+    names = {id(p): name for name, p in params.items()}  # by identity: a tensor's own hash is a call of Python
+    leaves = (getattr(node, "variable", None) for node in behind(value))
+    return {names[id(leaf)]: leaf for leaf in leaves if id(leaf) in names}
+
+
+def behind(value: Tensor) -> Iterator[Node]:
+    """Every node of the graph behind `value`, once."""
+    waiting, seen = [get_gradient_edge(value).node], set()
     while waiting:
         node = waiting.pop()
-        if node in seen:
-            continue
-        seen.add(node)
-        leaf = getattr(node, "variable", None)
-        if leaf in names:
-            found[names[leaf]] = leaf
-        waiting += [source for source, _ in node.next_functions if source is not None]
-    return found
+        if node not in seen:
+            seen.add(node)
+            yield node
+            waiting += [source for source, _ in node.next_functions if source is not None]
 
 
 def add(a: Gradient, b: Gradient) -> Gradient:
