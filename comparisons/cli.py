@@ -49,12 +49,9 @@ def everything(
     json, page = output / "results.json", output / "index.html"
     work = _gradients(full, size, device, json)
 
-    from comparisons import angles, contrast, graphs, higher_order, job, lesson, memory, pitfalls
-    from comparisons.gradients import units
-    from comparisons.scenarios import SECOND_ORDER, cells
+    from comparisons import angles, contrast, graphs, job, lesson, memory, pitfalls
 
-    work += units(cells(full, table=SECOND_ORDER), size, device)
-    work += [*higher_order.units(full, device, size), *memory.units(memory.cells(full), "tiny", device)]
+    work += [*_second_order(full, device, size), *memory.units(memory.cells(full), "tiny", device)]
     work += [*lesson.units(), *pitfalls.units()]
     work += [*contrast.units(), *graphs.units(), *angles.units()]
     raise typer.Exit(job.take(work, device, json, page))
@@ -174,15 +171,15 @@ def higher_order_(
     device: Device = "cpu",
     json: Json = None,
 ) -> None:
-    """What is not defined in which mode; nested derivatives, gradients inside losses, solves; what a product costs."""
+    """Are second derivatives equal, and where not defined? Gradients inside losses, solves; what a product costs."""
     usage.known("--size", [size], ("tiny", "default", "large"))
     usage.writable("--json", json)
     usage.frameworks()
     usage.device(device)
 
-    from comparisons import higher_order, job
+    from comparisons import job
 
-    raise typer.Exit(job.take(higher_order.units(full, device, size), device, json))
+    raise typer.Exit(job.take(_second_order(full, device, size), device, json))
 
 
 @app.command()
@@ -352,6 +349,14 @@ def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) 
 
     table = EVERY if any(EVERY[name].order == 2 for name in strategies) else STRATEGIES
     return gradients.units(cells(full, problems, strategies, dtypes, table), size, device)
+
+
+def _second_order(full: bool, device: str, size: str) -> list:
+    """All that the orders above one add to the main job: the grid's cells first, whose programs are used again."""
+    from comparisons import gradients, higher_order
+    from comparisons.scenarios import SECOND_ORDER, cells
+
+    return [*gradients.units(cells(full, table=SECOND_ORDER), size, device), *higher_order.units(full, device, size)]
 
 
 def main() -> None:

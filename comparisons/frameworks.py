@@ -1,6 +1,7 @@
 """A problem's gradients by one framework: NumPy in, NumPy out, in PyTorch's names and layouts."""
 
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cache
 from importlib import import_module
 from types import ModuleType
@@ -72,7 +73,12 @@ def _taken(side: ModuleType, strategy: str):
     if EVERY[strategy].order == 1:
         return getattr(side.first_order, strategy)
     function, total = getattr(side.higher_order, strategy), side.higher_order.total
-    return lambda losses, *arguments: function(losses, *arguments) | function(total(losses), *arguments)
+
+    def taken(losses, *arguments):
+        heads = losses.heads | total(losses).heads
+        return function(replace(losses, heads=heads), *arguments)
+
+    return taken
 
 
 def _by_parameter(found: dict, strategy: str, problem: Problem | None = None) -> Gradients:

@@ -96,6 +96,11 @@ CASES = {
         ValueError,
         "`order` must be at least 1 (got -2): order 0 is the function itself",
     ),
+    "order 1.5": (
+        lambda m, a: m.nth_derivative(lambda x: x * x, a(1.0), 1.5),
+        ValueError,
+        "`order` must be a whole number (got 1.5)",
+    ),
     "x an integer": (
         lambda m, a: m.nth_derivative(lambda x: x * x, a(2), 1),
         TypeError,
@@ -126,6 +131,12 @@ CASES = {
         ValueError,
         "`critic` must give a number for each point (got shape [] for 2 points)",
     ),
+    "penalty: images": (
+        lambda m, a: m.gradient_penalty(lambda x: x.sum((1, 2)), a(floats(2, 3, 3))),
+        ValueError,
+        "`points` must be (batch, features) (got shape [2, 3, 3]): flatten each point",
+    ),
+    "maml: steps of 1.5": (lambda m, a: maml(m, a, steps=1.5), ValueError, "`steps` must be a whole number (got 1.5)"),
     "maml: steps below 0": (lambda m, a: maml(m, a, steps=-1), ValueError, "`steps` must be at least 0 (got -1)"),
     "maml: a loss for each point": (
         lambda m, a: maml(m, a, loss=lambda p, task: m.mlp(p, task["x"]) - task["y"]),
@@ -148,6 +159,11 @@ CASES = {
         "`points` must be (n, 2), x and t (got shape [4, 1])",
     ),
     "train: no steps": (lambda m, a: train(m, a, steps=0), ValueError, "`steps` must be at least 1 (got 0)"),
+    "train: a rate that is not a number": (
+        lambda m, a: m.train(lambda p, b: {"a": square(p)}, a.params(w=floats(3)), {}, 1, np.nan),
+        ValueError,
+        "`rate` must be at least 0 (got nan)",
+    ),
     "train: a loss for each point": (
         lambda m, a: train(m, a, losses=lambda p, b: {"a": p["w"]}),
         ValueError,
@@ -223,6 +239,16 @@ CASES = {
         lambda m, a: m.newton(square, a.params(w=floats(3)), -1),
         ValueError,
         "`steps` must be at least 0 (got -1)",
+    ),
+    "newton: a loss for each example": (
+        lambda m, a: m.newton(lambda p: p["w"] ** 2, a.params(w=floats(3)), 1),
+        ValueError,
+        "`loss` must give a scalar (got shape [3]): take a mean or a sum",
+    ),
+    "newton: integer parameters": (
+        lambda m, a: m.newton(square, {"w": a(np.ones(3, int))}, 1),
+        TypeError,
+        "`params['w']` must be floating point (got ",
     ),
     "influence: one loss for all examples": (
         lambda m, a: m.influence(square, square, square, a.params(w=floats(3))),
@@ -315,6 +341,35 @@ for _name in (*HVPS, "hessian", "hessian_diagonal"):
             "`params['w']` must be floating point (got ",
         ),
     }
+for _name in (*HVPS, "gauss_newton_vp"):
+
+    def _along(m, a, direction, name=_name):
+        losses = LOSSES[m](lambda p: p["w"], {"a": lambda p, z: square({"w": z})})
+        return getattr(m, name)(losses, a.params(w=floats(3)), direction)
+
+    CASES |= {
+        f"{_name}: a direction that would broadcast": (
+            lambda m, a, c=_along: c(m, a, {"w": a(floats(1))}),
+            ValueError,
+            "`direction` must have shape [3] for 'w', as `params` has (got shape [1])",
+        ),
+        f"{_name}: another direction's name": (
+            lambda m, a, c=_along: c(m, a, {"v": a(floats(3))}),
+            ValueError,
+            "`direction` must have shape [3] for 'w', as `params` has (got nothing)",
+        ),
+        f"{_name}: an integer direction": (
+            lambda m, a, c=_along: c(m, a, {"w": a(np.ones(3, int))}),
+            TypeError,
+            "`direction['w']` must be floating point (got ",
+        ),
+    }
+for _name in HVPS:
+    CASES[f"{_name}: an integer loss"] = (
+        lambda m, a, n=_name: getattr(m, n)(lambda p: {"a": a(1)}, a.params(w=floats(3)), {"w": a(floats(3))}),
+        TypeError,
+        "`losses['a']` must be floating point (got ",
+    )
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -325,6 +380,18 @@ def test_an_error_names_the_argument_in_the_same_words(case, side):
         call(SIDES[side], Maker(side))
     assert words in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+RECORDED = {
+    "maml": lambda p: in_torch.maml(lambda p, task: square(p), p, {}, {}, 1, 0.1),
+    "hvp": lambda p: in_torch.hvp_reverse_over_reverse(lambda p: {"a": square(p)}, p, p),
+}
+
+
+@pytest.mark.parametrize("call", RECORDED)
+def test_parameters_that_record_nothing_are_named_in_pytorch(call):
+    with pytest.raises(ValueError, match="`params` must require grad: nothing is recorded of them"):
+        RECORDED[call]({"w": torch.ones(3)})
 
 
 @pytest.mark.parametrize("form", ["grad_norm", "grad_norm_detached"])

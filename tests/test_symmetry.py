@@ -15,6 +15,7 @@ ONE_SIDED = {
     ("higher_order/composed.py", "mse_loss"): "torch: see the file",
     ("higher_order/derivatives.py", "backward_twice"): "torch: what separates `retain_graph` from `create_graph`",
     ("higher_order/derivatives.py", "recorded"): "torch: the derivative by `create_graph`; JAX nests `grad`",
+    ("higher_order/tree.py", "recording"): "torch: parameters must require grad; JAX differentiates any array",
     ("higher_order/tree.py", "ravel"): "torch: JAX has `jax.flatten_util.ravel_pytree`",
     ("first_order/tree.py", "grad"): "torch: `autograd.grad` takes a list; `jax.grad` takes the dict",
     ("first_order/tree.py", "head_grad"): "torch: the cut is a detach; in JAX it is `jax.grad(head, (0, 1))`",

@@ -38,8 +38,7 @@ class Remainders(NamedTuple):
 
 
 def units(full: bool = False, device: str = "cpu", size: str = "default") -> list[Unit]:
-    """One unit a problem and side: the main mode of product on tiny problems, or all modes on the default ones."""
-    size = "tiny" if size == "default" and not full else size
+    """One unit a problem and side: the main mode of product, whose JAX programs are the grid's, or all modes."""
     strategies = tuple(mode for mode in MODES if full or EVERY[mode].main)
     return [
         Unit("higher_order", "taylor", f"Taylor  {name}  {side}", partial(rows, side, name, strategies, size, device))

@@ -62,8 +62,9 @@ def in_jax(name: str, form: str) -> Measured:
         flax = to_flax(stated.params, stated.layout)
         arguments = [jax_arrays(a) for a in (stated.batch, flax, *given(name))]
         model, take = import_module(f"jax_impl.models.{name}"), getattr(SIDES["jax"], form)
-        run = jax.jit(lambda batch, params, *rest: take(model.losses(batch), params, *rest, shared(params)))
-        plan, found = jax_impl.memory.peak(run, *arguments), run(*arguments)
+        run = lambda batch, params, *rest: take(model.losses(batch), params, *rest, shared(params))  # noqa: E731
+        program = jax.jit(run).lower(*arguments).compile()
+        plan, found = jax_impl.memory.peak(program), program(*arguments)
         flops = jax_impl.cost.flops(run, *arguments)
     return Measured(np.array([found[loss] for loss in stated.losses]), flops, plan.peak - plan.argument)
 

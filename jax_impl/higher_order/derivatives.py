@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from jax_impl.higher_order.tree import floating, scalar
+from jax_impl.higher_order.tree import floating, scalar, whole
 
 Function = Callable[[Array], Array]
 
@@ -19,6 +19,7 @@ def nth_derivative(function: Function, x: Array, order: int) -> Array:
     """
     if order < 1:
         raise ValueError(f"`order` must be at least 1 (got {order}): order 0 is the function itself")
+    whole(1, order=order)
     if x.ndim:
         raise ValueError(f"`x` must be a scalar (got shape {list(x.shape)}): take one entry at a time")
     floating("x", x)

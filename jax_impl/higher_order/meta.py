@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from jax_impl.higher_order.network import mlp
-from jax_impl.higher_order.tree import at_least, floating, scalar
+from jax_impl.higher_order.tree import differentiable, scalar, whole
 from jax_impl.models.losses import Batch, Params
 
 
@@ -25,9 +25,8 @@ def maml(
     The descent is a `scan` over gradients, so the outer gradient goes back through it: a Hessian product a step.
     `stop_gradient` makes the inner gradients constants, and what is left is first-order MAML.
     """
-    at_least(0, steps=steps)
-    for name, p in params.items():
-        floating(f"params[{name!r}]", p)
+    whole(0, steps=steps)
+    differentiable(params)
 
     def descend(p: Params, _):
         gradient = jax.grad(lambda p: scalar("loss", loss(p, support)))(p)

@@ -38,6 +38,8 @@ def gradient_penalty(
     Each output depends on its own point alone, so one gradient of the sum gives every point's gradient.
     """
     floating("points", points)
+    if points.ndim != 2:
+        raise ValueError(f"`points` must be (batch, features) (got shape {list(points.shape)}): flatten each point")
     slopes = jax.grad(lambda x: _each(critic(x), points).sum())(points)
     return jnp.square(norm(slopes) - 1).mean()
 

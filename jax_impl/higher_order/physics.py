@@ -9,7 +9,7 @@ import optax
 from jax import Array
 
 from jax_impl.higher_order.network import mlp
-from jax_impl.higher_order.tree import at_least, checked, floating
+from jax_impl.higher_order.tree import at_least, checked, floating, whole
 from jax_impl.models.losses import Batch, Params
 
 
@@ -62,7 +62,8 @@ def train(
     losses: Callable[[Params, Batch], dict[str, Array]], params: Params, batch: Batch, steps: int, rate: float
 ) -> tuple[Params, Array]:
     """Adam on the sum of the losses, its rate falling to 0 along a cosine; each loss at each step is (steps, K)."""
-    at_least(1, steps=steps)
+    whole(1, steps=steps)
+    at_least(0, rate=rate)
     scalars = checked(lambda p: losses(p, batch), params)
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
 

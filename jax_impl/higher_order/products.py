@@ -11,7 +11,7 @@ import jax
 
 from jax_impl.first_order import directional, per_loss_functional
 from jax_impl.first_order.tree import add
-from jax_impl.higher_order.tree import checked, inner, scalar
+from jax_impl.higher_order.tree import alike, checked, inner, scalar
 from jax_impl.models.losses import Losses, Params
 
 
@@ -20,6 +20,7 @@ def hvp_forward_over_reverse(losses: Losses, params: Params, direction: Params) 
 
     9F: each of the gradient's 3F products becomes three. Residuals live as long as the gradient's own.
     """
+    alike("direction", direction, params)
     gradients = partial(per_loss_functional, checked(losses, params))
     _, products = jax.jvp(gradients, (params,), (direction,))
     return products
@@ -30,6 +31,7 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
 
     8F: the forward's F becomes 3F, and the backward of the product with `direction` needs no gradient for it.
     """
+    alike("direction", direction, params)
     scalars = checked(losses, params)
     slopes: Any = lambda p: directional(scalars, p, direction)  # noqa: E731
     return per_loss_functional(slopes, params)
@@ -41,6 +43,7 @@ def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) 
     9F: forward F, backward 2F, and 6F through them. What the first backward leaves for the second is held on top of
     the forward's. There is no flag: that the inner gradient is differentiable follows from where it stands.
     """
+    alike("direction", direction, params)
     scalars = checked(losses, params)
 
     def slopes(p: Params) -> Any:
@@ -56,6 +59,7 @@ def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[s
     A head's own parameters keep their whole Hessian. Where heads hold none and are convex in the features (a trunk
     that ends at the outputs), this is the classical product and positive semidefinite.
     """
+    alike("direction", direction, params)
     checked(losses, params)
     z, tangent = jax.jvp(losses.trunk, (params,), (direction,))
     _, pullback = jax.vjp(losses.trunk, params)

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from jax_impl.higher_order.tree import at_least, floating, inner, scalar
+from jax_impl.higher_order.tree import alike, at_least, differentiable, floating, inner, scalar, whole
 from jax_impl.models.losses import Params
 
 Loss = Callable[[Params], Array]
@@ -23,14 +23,10 @@ def inverse_hvp(
     use inside `jit`: whether it converged is known only when it has run.
     """
     at_least(0, damping=damping)
-    at_least(1, steps=steps)
+    whole(1, steps=steps)
     if not tolerance > 0:
         raise ValueError(f"`tolerance` must be above 0 (got {tolerance:g}): conjugate gradients end below it")
-    for name, p in params.items():
-        floating(f"params[{name!r}]", p)
-        if name not in vector or vector[name].shape != p.shape:
-            given = f"shape {list(vector[name].shape)}" if name in vector else "nothing"
-            raise ValueError(f"`vector` must have shape {list(p.shape)} for {name!r}, as `params` has (got {given})")
+    alike("vector", vector, params)
     _, hvp = jax.linearize(jax.grad(lambda p: scalar("loss", loss(p))), params)
     b, unravel = ravel_pytree(vector)
 
@@ -66,9 +62,10 @@ def inverse_hvp(
 
 def newton(loss: Loss, params: Params, steps: int) -> Params:
     """`steps` of Newton's method, each a gradient and one `inverse_hvp`: the minimum of a convex loss."""
-    at_least(0, steps=steps)
+    whole(0, steps=steps)
+    differentiable(params)
     for _ in range(steps):
-        step = inverse_hvp(loss, params, jax.grad(loss)(params))
+        step = inverse_hvp(loss, params, jax.grad(lambda p: scalar("loss", loss(p)))(params))
         params = jax.tree.map(jnp.subtract, params, step)
     return params
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, autograd
 
-from torch_impl.higher_order.tree import floating, scalar
+from torch_impl.higher_order.tree import floating, scalar, whole
 
 Function = Callable[[Tensor], Tensor]
 
@@ -18,6 +18,7 @@ def nth_derivative(function: Function, x: Tensor, order: int) -> Tensor:
     """
     if order < 1:
         raise ValueError(f"`order` must be at least 1 (got {order}): order 0 is the function itself")
+    whole(1, order=order)
     if x.ndim:
         raise ValueError(f"`x` must be a scalar (got shape {list(x.shape)}): take one entry at a time")
     floating("x", x)

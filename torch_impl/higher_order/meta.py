@@ -5,7 +5,7 @@ from collections.abc import Callable
 from torch import Tensor, autograd
 
 from torch_impl.higher_order.network import mlp
-from torch_impl.higher_order.tree import at_least, floating, scalar
+from torch_impl.higher_order.tree import differentiable, recording, scalar, whole
 from torch_impl.models.losses import Batch, Params
 
 
@@ -23,9 +23,10 @@ def maml(
     `create_graph` records every inner gradient, so the outer one goes back through the descent: a Hessian product a
     step. Without it the inner gradients are constants, and what is left is first-order MAML.
     """
-    at_least(0, steps=steps)
-    for name, p in params.items():
-        floating(f"params[{name!r}]", p)
+    whole(0, steps=steps)
+    differentiable(params)
+    if steps:
+        recording(params)
     for _ in range(steps):
         inner = autograd.grad(scalar("loss", loss(params, support)), list(params.values()), create_graph=second_order)
         params = {name: p - rate * g for (name, p), g in zip(params.items(), inner, strict=True)}

@@ -37,6 +37,8 @@ def gradient_penalty(
     Each output depends on its own point alone, so one backward of the sum gives every point's gradient.
     """
     floating("points", points)
+    if points.ndim != 2:
+        raise ValueError(f"`points` must be (batch, features) (got shape {list(points.shape)}): flatten each point")
     points = points.detach().requires_grad_()
     (slopes,) = autograd.grad(_each(critic(points), points).sum(), points, create_graph=True)
     return (norm(slopes) - 1).square().mean()

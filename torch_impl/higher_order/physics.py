@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, autograd
 
 from torch_impl.higher_order.network import mlp
-from torch_impl.higher_order.tree import at_least, checked, floating
+from torch_impl.higher_order.tree import at_least, checked, floating, whole
 from torch_impl.models.losses import Batch, Params
 
 
@@ -58,7 +58,8 @@ def train(
     losses: Callable[[Params, Batch], dict[str, Tensor]], params: Params, batch: Batch, steps: int, rate: float
 ) -> tuple[Params, Tensor]:
     """Adam on the sum of the losses, its rate falling to 0 along a cosine; each loss at each step is (steps, K)."""
-    at_least(1, steps=steps)
+    whole(1, steps=steps)
+    at_least(0, rate=rate)
     scalars = checked(lambda p: losses(p, batch), params)
     params = {name: p.detach().clone().requires_grad_() for name, p in params.items()}
     optimiser = torch.optim.Adam(params.values(), lr=rate)

@@ -12,7 +12,7 @@ import torch
 from torch_impl.first_order import directional, per_loss_functional
 from torch_impl.first_order.tree import Gradient, add, grad
 from torch_impl.higher_order.composed import composed
-from torch_impl.higher_order.tree import checked, inner, scalar
+from torch_impl.higher_order.tree import alike, checked, inner, recording, scalar
 from torch_impl.models.losses import Losses, Params
 
 
@@ -21,6 +21,7 @@ def hvp_forward_over_reverse(losses: Losses, params: Params, direction: Params) 
 
     9F: each of the gradient's 3F products becomes three. No graph outlives the call.
     """
+    alike("direction", direction, params)
     gradients = partial(per_loss_functional, checked(losses, params))
     with composed():
         _, products = torch.func.jvp(gradients, (params,), (direction,))
@@ -32,6 +33,7 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
 
     8F: the forward's F becomes 3F, and the backward of the product with `direction` needs no gradient for it.
     """
+    alike("direction", direction, params)
     scalars = checked(losses, params)
     slopes: Any = lambda p: directional(scalars, p, direction)  # noqa: E731
     with composed():
@@ -44,7 +46,10 @@ def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) 
     9F: forward F, backward 2F, and 6F through them. What the first backward saved is held on top of the forward's.
     A loss that is linear in the parameters has a gradient without a graph: its product is None throughout.
     """
-    values = checked(losses, params)(params)
+    alike("direction", direction, params)
+    scalars = checked(losses, params)
+    recording(params)
+    values = scalars(params)
     last = list(values)[-1]
     products: dict[str, Gradient] = {}
     for name, value in values.items():
@@ -61,6 +66,7 @@ def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[s
     A head's own parameters keep their whole Hessian. Where heads hold none and are convex in the features (a trunk
     that ends at the outputs), this is the classical product and positive semidefinite.
     """
+    alike("direction", direction, params)
     checked(losses, params)
     with composed():
         z, tangent = torch.func.jvp(losses.trunk, (params,), (direction,))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, autograd
 
 from torch_impl.first_order.tree import grad
-from torch_impl.higher_order.tree import at_least, floating, inner, ravel, scalar
+from torch_impl.higher_order.tree import alike, at_least, differentiable, floating, inner, ravel, scalar, whole
 from torch_impl.models.losses import Params
 
 Loss = Callable[[Params], Tensor]
@@ -21,14 +21,10 @@ def inverse_hvp(
     below `tolerance` of the vector; ValueError where the matrix is not positive definite or `steps` do not suffice.
     """
     at_least(0, damping=damping)
-    at_least(1, steps=steps)
+    whole(1, steps=steps)
     if not tolerance > 0:
         raise ValueError(f"`tolerance` must be above 0 (got {tolerance:g}): conjugate gradients end below it")
-    for name, p in params.items():
-        floating(f"params[{name!r}]", p)
-        if name not in vector or vector[name].shape != p.shape:
-            given = f"shape {list(vector[name].shape)}" if name in vector else "nothing"
-            raise ValueError(f"`vector` must have shape {list(p.shape)} for {name!r}, as `params` has (got {given})")
+    alike("vector", vector, params)
     value = scalar("loss", loss(params))
     if not value.requires_grad:
         raise ValueError("`loss` has no graph to `params`: they must require grad, and the loss depend on them")
@@ -67,10 +63,11 @@ def inverse_hvp(
 
 def newton(loss: Loss, params: Params, steps: int) -> Params:
     """`steps` of Newton's method, each a gradient and one `inverse_hvp`: the minimum of a convex loss."""
-    at_least(0, steps=steps)
+    whole(0, steps=steps)
+    differentiable(params)
     for _ in range(steps):
         params = {name: p.detach().requires_grad_() for name, p in params.items()}
-        step = inverse_hvp(loss, params, grad(loss(params), params, materialize_grads=True))
+        step = inverse_hvp(loss, params, grad(scalar("loss", loss(params)), params, materialize_grads=True))
         params = {name: (p - step[name]).detach().requires_grad_() for name, p in params.items()}
     return params
 

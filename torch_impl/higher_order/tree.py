@@ -1,6 +1,7 @@
 """Dicts of tensors as vectors: inner products, one flat vector and back, and what a derivative may be taken of."""
 
 from collections.abc import Callable
+from numbers import Integral
 from typing import Any
 
 import torch
@@ -50,10 +51,41 @@ def at_least(least: int, **given: float) -> None:
             raise ValueError(f"`{argument}` must be at least {least} (got {number})")
 
 
-def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Any:
-    """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
+def whole(least: int, **given: int) -> None:
+    """ValueError with the argument's name where a count is no whole number, or below what it must be at least."""
+    for argument, number in given.items():
+        if not isinstance(number, Integral):
+            raise ValueError(f"`{argument}` must be a whole number (got {number})")
+    at_least(least, **given)
+
+
+def differentiable(params: Params) -> None:
+    """TypeError with the name of a parameter that is not floating point."""
     for name, p in params.items():
         floating(f"params[{name!r}]", p)
+
+
+def alike(argument: str, given: Params, params: Params) -> None:
+    """ValueError where what is given lacks a parameter or has another shape: it would broadcast, and be wrong."""
+    differentiable(params)
+    for name, p in params.items():
+        if name not in given or given[name].shape != p.shape:
+            shape = f"shape {list(given[name].shape)}" if name in given else "nothing"
+            raise ValueError(
+                f"`{argument}` must have shape {list(p.shape)} for {name!r}, as `params` has (got {shape})"
+            )
+        floating(f"{argument}[{name!r}]", given[name])
+
+
+def recording(params: Params) -> None:
+    """ValueError where no parameter requires grad: there would be no graph to go back through."""
+    if not any(p.requires_grad for p in params.values()):
+        raise ValueError("`params` must require grad: nothing is recorded of them")
+
+
+def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Any:
+    """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
+    differentiable(params)
 
     def scalars(p: Params) -> dict[str, Tensor]:
         values = losses(p)
@@ -62,6 +94,7 @@ def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> An
                 raise ValueError(
                     f"`losses` must give scalars (got shape {list(value.shape)} for {name!r}): take a mean or a sum"
                 )
+            floating(f"losses[{name!r}]", value)
         return values
 
     return scalars
