@@ -63,3 +63,10 @@ def test_the_collector_is_on_again_whatever_happens(clock):
     with pytest.raises(KeyboardInterrupt):
         timing.interleaved({"a": breaks})
     assert gc.isenabled()
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_was_there_before_is_no_work_for_the_collector():
+    counts: list[int] = []
+    timing.interleaved({"a": lambda: counts.append(gc.get_freeze_count())}, seconds=0)
+    assert min(counts) > 0

@@ -1,6 +1,5 @@
 """What is timed: a strategy on either side, ready to be called, which waits for its own result."""
 
-import gc
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -46,14 +45,11 @@ def scope(device: str = "cpu", tf32: bool = False) -> Iterator[int]:
     """The same cores for both: as many threads as this process may use cores, which is how many XLA starts.
 
     Products of float32 numbers are exact to float32 on both sides, by one setting each; with `tf32`, each framework
-    does what it does by default. What was there before, the frameworks above all, is no work for the collector
-    inside.
+    does what it does by default.
     """
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     threads = torch.get_num_threads()
     torch.set_num_threads(cores)
-    gc.collect()
-    gc.freeze()
     try:
         with ExitStack() as stack:
             stack.enter_context(jax_scope("float32", device))
@@ -63,7 +59,6 @@ def scope(device: str = "cpu", tf32: bool = False) -> Iterator[int]:
                 stack.enter_context(torch.backends.cudnn.flags(enabled=True, allow_tf32=False))
             yield cores
     finally:
-        gc.unfreeze()
         torch.set_num_threads(threads)
 
 

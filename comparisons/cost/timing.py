@@ -23,14 +23,17 @@ def interleaved(calls: Mapping[Name, Callable[[], object]], seconds: float = 1.0
     """Seconds of one call, for each of `calls`, round by round: at least `rounds`, then until `seconds` have passed.
 
     A call waits for its own result (`ready`). Each is called once before the first round; the order turns by one every
-    round. The garbage collector runs before a round and not in it; it leaves cold caches, so the round's first call is
-    made once more, untimed.
+    round. The garbage collector runs before a round and not in it, over what the rounds have made: what was there
+    before, the frameworks above all, is set aside. It leaves cold caches, so the round's first call is made once more,
+    untimed.
     """
-    repeats = {name: _repeats(call) for name, call in calls.items()}
+    gc.collect()
+    gc.freeze()
     samples: Samples[Name] = {name: [] for name in calls}
-    names, end = list(calls), perf_counter() + seconds
-    collecting = gc.isenabled()
+    names, collecting = list(calls), gc.isenabled()
     try:
+        repeats = {name: _repeats(call) for name, call in calls.items()}
+        end = perf_counter() + seconds
         while len(samples[names[0]]) < rounds or perf_counter() < end:
             gc.collect()
             gc.disable()
@@ -39,6 +42,7 @@ def interleaved(calls: Mapping[Name, Callable[[], object]], seconds: float = 1.0
                 samples[name].append(_time(calls[name], repeats[name]))
             names = names[1:] + names[:1]
     finally:
+        gc.unfreeze()
         if collecting:
             gc.enable()
     return samples
