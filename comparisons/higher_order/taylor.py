@@ -38,7 +38,7 @@ class Remainders(NamedTuple):
 
 
 def units(full: bool = False, device: str = "cpu", size: str = "default") -> list[Unit]:
-    """One unit a problem and side. By default the main mode on one side: the grid says that the other gives the same."""
+    """One unit a problem and side. By default the main mode on one side: the grid tells that the other is equal."""
     strategies = tuple(mode for mode in MODES if full or EVERY[mode].main)
     return [
         Unit("higher_order", "taylor", f"Taylor  {name}  {side}", partial(rows, side, name, strategies, size, device))
