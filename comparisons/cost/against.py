@@ -1,6 +1,5 @@
 """Ours against the peers: the same gradients first, then time and bytes, in one interleaved run."""
 
-import gc
 from collections.abc import Callable, Iterable
 from importlib import import_module
 from importlib.util import find_spec
@@ -125,12 +124,7 @@ def _torch(at: Place, name: str, device: str) -> tuple[Run, Row]:
     take = _take(name, side)
     take()
     peers.clear(side.params)
-    gc.collect()
-    gc.disable()
-    try:
-        peak = torch_impl.memory.peak(take, device)
-    finally:
-        gc.enable()
+    peak = torch_impl.memory.peak(take, device)
     trunk = sum(p.nbytes for key, p in side.params.items() if key.startswith("trunk."))
     heads = sum(p.nbytes for p in side.params.values()) - trunk
     return lambda: torch_impl.cost.ready(take()), _bytes(at, "torch", name, peak, at.losses * trunk + heads)

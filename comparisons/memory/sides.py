@@ -1,6 +1,5 @@
 """A problem's strategies run under each side's instruments: NumPy in, bytes out."""
 
-import gc
 import subprocess
 import sys
 from collections.abc import Callable
@@ -79,20 +78,16 @@ def torch_phases(strategy: str, side: Side) -> list[tuple[str, int]]:
 
 
 def torch_peak(strategy: str, side: Side, device: str = "cpu") -> int:
-    """The peak of one call beyond its arguments; gradients are cleared first, and no other cycle is collected in it.
+    """The peak of one call beyond its arguments; gradients are cleared first.
 
     On a GPU a first call makes the workspaces that cuBLAS and cuDNN keep, so that they are there before.
     """
-    gc.disable()
-    try:
-        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            if device == "cuda":
-                run(strategy, side)()
-            for p in side.params.values():
-                p.grad = None
-            return torch_impl.memory.peak(run(strategy, side), device)
-    finally:
-        gc.enable()
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        if device == "cuda":
+            run(strategy, side)()
+        for p in side.params.values():
+            p.grad = None
+        return torch_impl.memory.peak(run(strategy, side), device)
 
 
 def torch_instruments(side: Side) -> tuple[int, int]:

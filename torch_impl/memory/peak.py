@@ -31,7 +31,8 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
         torch.cuda.synchronize(device)
         torch.cuda.reset_peak_memory_stats(device)
         before = torch.cuda.memory_allocated(device)
-        run()
+        with _uncollected():
+            run()
         torch.cuda.synchronize(device)
         return torch.cuda.max_memory_allocated(device) - before
     return max(accumulate(_events(run)), default=0)
@@ -57,20 +58,17 @@ def _events(run: Callable[[], object]) -> list[int]:
     """Bytes that `run()` allocates (+), and releases (-) of what it allocated, in order.
 
     By address: the allocator also reports the release of what only an earlier recording saw. Operators are not
-    recorded. The collector stands still: what it frees is not `run`'s.
+    recorded.
     """
-    collecting = gc.isenabled()
     config = ProfilerConfig(ProfilerState.KINETO, False, True, False, False, False, _ExperimentalConfig())
-    gc.disable()
     with patch.dict(os.environ, KINETO_LOG_LEVEL="99"):  # else it writes to stderr, where progress is shown
         _prepare_profiler(config, {ProfilerActivity.CPU})
         _enable_profiler(config, {ProfilerActivity.CPU}, {RecordScope.STATIC_RUNTIME_OP})
     try:
-        run()
+        with _uncollected():
+            run()
     finally:
         recorded = _disable_profiler()
-        if collecting:
-            gc.enable()
     alive: dict[int, int] = {}
     sizes = []
     for event in sorted(recorded.experimental_event_tree(), key=lambda event: event.start_time_ns):
@@ -79,6 +77,18 @@ def _events(run: Callable[[], object]) -> list[int]:
             alive[address] = size
         sizes.append(size if size > 0 else -alive.pop(address, 0))
     return sizes
+
+
+@contextmanager
+def _uncollected():
+    """The garbage collector stands still: what it frees is not the run's."""
+    collecting = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if collecting:
+            gc.enable()
 
 
 aten = torch.ops.aten
