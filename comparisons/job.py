@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import jax
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table as RichTable
@@ -104,7 +105,10 @@ def _remembered() -> Iterator[list[int]]:
 
 
 def _progress(units: list[Unit], rows: dict[str, list[Row]]):
-    """Run each unit under a live bar, its rows into `rows`; yields how many are done. A log gets a line a group."""
+    """Run each unit under a live bar, its rows into `rows`; yields how many are done. A log gets a line a group.
+
+    JAX forgets a group's programs at its end: each is some ten memory maps, and Linux gives a process 65,530.
+    """
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:<50}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
@@ -118,7 +122,10 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
                 console.print(
                     f"{row['status']}: {row['id']}: {row['reason']}", style="red", markup=False, soft_wrap=True
                 )
-            if not console.is_terminal and (done == len(units) or units[done].group != unit.group):
+            last = done == len(units) or units[done].group != unit.group
+            if last:
+                jax.clear_caches()
+            if last and not console.is_terminal:
                 spent, taken = time.monotonic() - start, sum(unit.seconds for unit in units[:done])
                 left = spent / taken * sum(unit.seconds for unit in units[done:])
                 console.print(f"{unit.group}: {done} of {len(units)}, about {left:.0f} s left")
