@@ -9,9 +9,12 @@ import sys
 import tomllib
 from pathlib import Path
 
+import jax
+import numpy as np
 import pytest
 
-from comparisons import cli, usage
+from comparisons import cli, job, usage
+from comparisons.rows import Unit
 
 ROOT = Path(__file__).parent.parent
 
@@ -154,3 +157,16 @@ def test_show_prints_both_sources(command, monkeypatch, width):
     assert "torch_impl/first_order/per_loss.py" in out
     assert "retain_graph=name != last" in out
     assert "jax.vjp(losses.trunk, params)" in out
+
+
+def test_jax_forgets_the_programs_of_a_group_at_its_end():
+    compiled, sizes = jax.jit(lambda x: x + 1), []
+
+    def rows():
+        compiled(np.zeros(len(sizes)))
+        sizes.append(compiled._cache_size())
+        return []
+
+    assert job.take([Unit("graphs", group, "", rows) for group in ("one", "one", "two")], "cpu") == 0
+    assert sizes == [1, 2, 1]
+    assert compiled._cache_size() == 0
