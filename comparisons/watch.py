@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import jax
 import numpy as np
+import torch
 from torch import Tensor, autograd
 
 
@@ -48,6 +49,19 @@ def raised(call: Callable[[], object]) -> Raised:
     lines = [frame.line for frame in frames if Path(frame.filename).parent.parent.name in ("torch_impl", "jax_impl")]
     message = str(found).strip().splitlines()[0]
     return Raised(type(found).__name__, message, nodes[0] if nodes else lines[-1] if lines else None)
+
+
+@contextmanager
+def warned() -> Iterator[list[warnings.WarningMessage]]:
+    """What this block warns of, also where PyTorch would say so once a process and has already."""
+    always = torch.is_warn_always_enabled()
+    torch.set_warn_always(True)
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            yield caught
+    finally:
+        torch.set_warn_always(always)
 
 
 class Saved:

@@ -24,6 +24,13 @@ def test_card_holds(name):
     json.dumps(row, allow_nan=False)
 
 
+@pytest.mark.xdist_group("pitfalls")
+def test_what_pytorch_warns_of_once_a_process_is_seen_again():
+    for _ in range(2):
+        (row,) = pitfalls.rows("create_graph_cycle")
+        assert row["status"] == "ok", row["reason"]
+
+
 @pytest.mark.slow
 @pytest.mark.xdist_group("inductor")
 @pytest.mark.parametrize("name", FULL)

@@ -1,7 +1,6 @@
 """Checks: between one backward and the next, and what is left alive."""
 
 import gc
-import warnings
 import weakref
 
 import jax
@@ -15,7 +14,7 @@ import torch_impl.pitfalls.graph
 import torch_impl.pitfalls.higher
 from comparisons.facts import Fact
 from comparisons.pitfalls.found import Found
-from comparisons.watch import NOTHING, numbers, raised, residual_bytes, same, saved
+from comparisons.watch import NOTHING, numbers, raised, residual_bytes, same, saved, warned
 
 ours, theirs = torch_impl.pitfalls.graph, jax_impl.pitfalls.graph
 
@@ -161,8 +160,7 @@ def kept_losses() -> Found:
 def create_graph_cycle() -> Found:
     def survives(function) -> tuple[bool, torch.Tensor, list[str]]:
         w = leaf(1.0, 2.0)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
+        with warned() as caught:
             second = function(w).detach()
         alive, told = weakref.ref(w), [str(w.message) for w in caught]
         del w

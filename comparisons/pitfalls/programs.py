@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import warnings
 
 import jax
 import jax.numpy as jnp
@@ -17,7 +16,7 @@ import torch_impl.pitfalls.traced
 from comparisons.facts import Fact
 from comparisons.pitfalls.found import Found
 from comparisons.pitfalls.lifetimes import leaf
-from comparisons.watch import NOTHING, numbers, raised, same
+from comparisons.watch import NOTHING, numbers, raised, same, warned
 
 POINT = np.array([0.25, 0.75])
 
@@ -188,14 +187,8 @@ def branch_on_value() -> Found:
 def concrete_value() -> Found:
     error = raised(lambda: jax_impl.pitfalls.traced.concrete_value(jnp.array(POINT)))
     fixed = jax_impl.pitfalls.traced.concrete_value_fixed(jnp.array(POINT))
-    always = torch.is_warn_always_enabled()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        torch.set_warn_always(True)
-        try:
-            silent = torch_impl.pitfalls.traced.concrete_value(leaf(*POINT))
-        finally:
-            torch.set_warn_always(always)
+    with warned() as caught:
+        silent = torch_impl.pitfalls.traced.concrete_value(leaf(*POINT))
     right = torch_impl.pitfalls.traced.concrete_value_fixed(leaf(*POINT))
     full = np.full(2, 2 * POINT.sum())
     return Found(
