@@ -49,7 +49,8 @@ def context(run: Run) -> dict[str, Any]:
     for row in rows(run):
         if row.get("strategy") in STRATEGIES and row.get("phase") and "curve" not in row and not _simulated(row):
             found.setdefault(row["problem"], {}).setdefault((row["strategy"], row["framework"]), []).append(row)
-    problems = [{"name": name, "small": _small(cells), "ledger": _ledger(run, cells)} for name, cells in found.items()]
+    shown = sorted(found.items(), key=lambda item: item[0] != "digits")  # the problem that every section shows
+    problems = [{"name": name, "small": _small(cells), "ledger": _ledger(run, cells)} for name, cells in shown]
     return {
         "problems": problems,
         "curves": _curves(rows(run)),
