@@ -71,10 +71,10 @@ def solve(m, a, loss=square, vector=None, **options):
     return m.inverse_hvp(loss, a.params(w=floats(3)), vector, **options)
 
 
-def maml(m, a, loss=None, steps=1, params=None):
+def maml(m, a, loss=None, steps=1, params=None, rate=0.1):
     task = {"x": a(floats(4, 1)), "y": a(floats(4))}
     start = a.params(w0=floats(1, 3), b0=floats(3), w1=floats(3, 1), b1=floats(1)) if params is None else params
-    return m.maml(loss or m.sine_loss, start, task, task, steps, 0.1)
+    return m.maml(loss or m.sine_loss, start, task, task, steps, rate)
 
 
 def train(m, a, losses=None, steps=1, params=None):
@@ -138,6 +138,7 @@ CASES = {
     ),
     "maml: steps of 1.5": (lambda m, a: maml(m, a, steps=1.5), ValueError, "`steps` must be a whole number (got 1.5)"),
     "maml: steps below 0": (lambda m, a: maml(m, a, steps=-1), ValueError, "`steps` must be at least 0 (got -1)"),
+    "maml: a rate of nan": (lambda m, a: maml(m, a, rate=np.nan), ValueError, "`rate` must be at least 0 (got nan)"),
     "maml: a loss for each point": (
         lambda m, a: maml(m, a, loss=lambda p, task: m.mlp(p, task["x"]) - task["y"]),
         ValueError,

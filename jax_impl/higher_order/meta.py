@@ -1,13 +1,14 @@
 """A loss at the end of a descent: model-agnostic meta-learning."""
 
 from collections.abc import Callable
+from numbers import Real
 
 import jax
 import jax.numpy as jnp
 from jax import Array
 
 from jax_impl.higher_order.network import mlp
-from jax_impl.higher_order.tree import differentiable, scalar, whole
+from jax_impl.higher_order.tree import at_least, differentiable, scalar, whole
 from jax_impl.models.losses import Batch, Params
 
 
@@ -26,6 +27,8 @@ def maml(
     `stop_gradient` makes the inner gradients constants, and what is left is first-order MAML.
     """
     whole(0, steps=steps)
+    if isinstance(rate, Real):  # else it is learned too, and known only when it has run
+        at_least(0, rate=rate)
     differentiable(params)
 
     def descend(p: Params, _):

@@ -1,11 +1,12 @@
 """A loss at the end of a descent: model-agnostic meta-learning."""
 
 from collections.abc import Callable
+from numbers import Real
 
 from torch import Tensor, autograd
 
 from torch_impl.higher_order.network import mlp
-from torch_impl.higher_order.tree import differentiable, recording, scalar, whole
+from torch_impl.higher_order.tree import at_least, differentiable, recording, scalar, whole
 from torch_impl.models.losses import Batch, Params
 
 
@@ -24,6 +25,8 @@ def maml(
     step. Without it the inner gradients are constants, and what is left is first-order MAML.
     """
     whole(0, steps=steps)
+    if isinstance(rate, Real):  # else it is learned too, and known only when it has run
+        at_least(0, rate=rate)
     differentiable(params)
     if steps:
         recording(params)
