@@ -32,5 +32,7 @@ class Table(NamedTuple):
 
 
 def failed(row: Row, error: Exception) -> Row:
-    """`row` with what went wrong as its status and reason."""
-    return row | {"status": "failed", "reason": f"{type(error).__name__}: {error}".splitlines()[0]}
+    """`row` with what went wrong as its status and reason; what a framework has not implemented is unsupported."""
+    lacks = any(isinstance(found, NotImplementedError) for found in (error, error.__cause__))
+    reason = f"{type(error).__name__}: {error}".splitlines()[0]
+    return row | {"status": "unsupported" if lacks else "failed", "reason": reason}

@@ -1,6 +1,7 @@
 """What is checked before any work: names, frameworks, the device, and where the results go."""
 
 import difflib
+import os
 import tempfile
 from collections.abc import Iterable
 from importlib import metadata
@@ -48,6 +49,7 @@ def device(name: str) -> None:
     known("--device", [name], ("cpu", "cuda"))
     if name == "cpu":
         return
+    os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the two frameworks share one GPU
     import jax
     import torch
 

@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from comparisons.gradients import rows
+from comparisons.gradients import rows, tables
 from comparisons.problems import SIZES, problem
 from comparisons.scenarios import REFERENCE, STRATEGIES, Cell, cells
 
@@ -99,3 +99,16 @@ def test_every_strategy_runs_on_the_digits_and_the_main_ones_everywhere():
     assert {Cell("digits", name) for name in STRATEGIES} <= default
     assert {Cell(p, name) for p in SIZES for name, strategy in STRATEGIES.items() if strategy.main} <= default
     assert default < set(cells(full=True))
+
+
+def test_what_a_framework_has_not_implemented_is_unsupported(monkeypatch):
+    def lacking(losses, params):
+        raise NotImplementedError("no batching rule")
+
+    monkeypatch.setattr("torch_impl.first_order.per_loss_one_hot", lacking)
+    found = rows(Cell("lesson", "per_loss_one_hot"), "tiny")
+    assert [(row["status"], row["reason"]) for row in found] == [
+        ("unsupported", "SideFailed: torch: NotImplementedError: no batching rule")
+    ]
+    (table,) = tables(found)
+    assert table.lines[0] == ["per_loss_one_hot", "-"]

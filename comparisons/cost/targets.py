@@ -18,8 +18,12 @@ def targets(rows: list[Row]) -> list[Table]:
 
 
 def _efficiency(rows: list[Row]) -> Iterator[list[str]]:
-    """Compute-bound: a strategy's FLOP/s, at least 85% of the summed gradient's in the same process."""
-    timed = {row["id"]: row for row in rows if row["kind"] == "time" and row["regime"] == "compute"}
+    """Compute-bound: a strategy's FLOP/s, at least 85% of the summed gradient's in the same process.
+
+    On the CPU: a GPU spends these sizes launching kernels.
+    """
+    cpu = [row for row in rows if row["kind"] == "time" and row["device"] == "cpu"]
+    timed = {row["id"]: row for row in cpu if row["regime"] == "compute"}
     for row in timed.values():
         if row.get("efficiency") and row["strategy"] != "summed" and row["precision"] == "float32":
             base = timed.get(row["id"].replace(f"/{row['strategy']}/", "/summed/"))

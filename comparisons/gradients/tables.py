@@ -45,12 +45,16 @@ def _grid(title: str, rows: list[Row], text) -> Table:
 def _verdict(rows: list[Row]) -> str:
     if any(row["status"] == "failed" for row in rows):
         return "FAILED"
+    if any(row["status"] == "unsupported" for row in rows):
+        return "-"
     errors = [row[key] for row in rows for key in ("relative_error", "within_torch", "within_jax")]
     worst = max(error for error in errors if error is not None)
     return f"{'DIFFERS ' if any(row['status'] != 'ok' for row in rows) else ''}{worst:.1e}" if worst else "0"
 
 
 def _eps(rows: list[Row]) -> str:
+    if any(row["status"] == "unsupported" for row in rows):
+        return "-"
     if any(row["status"] != "ok" for row in rows):
         return "FAILED"
     worst = {side: max(row["eps"] for row in rows if row["framework"] == side) for side in ("torch", "jax")}

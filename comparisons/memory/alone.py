@@ -1,23 +1,26 @@
-"""`python -m comparisons.memory.alone PROBLEM STRATEGY SIZE`: one JAX cell's peak on a GPU, in a fresh process.
+"""`python -m comparisons.memory.alone FILE`: one JAX program's peak on a GPU, in a fresh process. Prints bytes.
 
-The peak counter of a JAX process cannot be reset, so nothing else may run in it. Prints bytes.
+The peak counter of a JAX process cannot be reset, so nothing else may run in it. FILE is a pickle of the serialized
+program and its arguments in NumPy, written by the process that compiled it. The pool is one that is taken at once:
+one that grows hands out whole chunks, of up to twice what was asked for, and counts them.
 """
 
 import os
+import pickle
 import sys
+from pathlib import Path
 
-os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
+os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "true"
 
 
-def main(name: str, strategy: str, size: str) -> None:
-    from comparisons.frameworks import compiled, jax_scope
-    from comparisons.memory.sides import jax_rest, jax_side
-    from comparisons.problems import problem
+def main(path: str) -> None:
+    from jax.experimental.serialize_executable import deserialize_and_load
+
     from jax_impl.memory import peak_in_use
 
-    with jax_scope("float32", "cuda"):
-        side, rest = jax_side(name, problem(name, size)), jax_rest(problem(name, size), strategy)
-        print(peak_in_use(lambda: compiled(name, strategy)(side.batch, side.params, *rest)))
+    program, arguments = pickle.loads(Path(path).read_bytes())
+    run = deserialize_and_load(*program)
+    print(peak_in_use(lambda: run(*arguments)))
 
 
 if __name__ == "__main__":

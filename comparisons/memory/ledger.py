@@ -2,8 +2,9 @@
 
 from functools import lru_cache, partial
 
+import jax_impl.memory
 from comparisons.frameworks import jax_scope
-from comparisons.memory import predictions, sides
+from comparisons.memory import beside, predictions, sides
 from comparisons.memory.predictions import Sizes
 from comparisons.problems import SIZES, problem
 from comparisons.rows import Row, Unit, failed
@@ -75,6 +76,8 @@ def _torch(found: list[Row], name: str, strategy: str, size: str, device: str) -
     peak = sides.torch_peak(strategy, side, device) + arguments
     most = max((row["bytes"] for row in found if "bytes" in row), default=0) + arguments
     row = head("peak") | {"bytes": peak, "arguments": arguments}
+    if device == "cuda":
+        row |= beside.torch_peak(name, strategy, size, side, arguments)
     if peak < most:
         row |= {"status": "differs", "reason": f"below the {most:,} B that are held at once"}
     found.append(row)
@@ -84,12 +87,13 @@ def _jax(found: list[Row], name: str, strategy: str, size: str, device: str) -> 
     side = _shared(name, size, device)._replace(rest=sides.jax_rest(problem(name, size), strategy))
     head = partial(_row, "jax", name, strategy, size, device)
     _phases(found, head, sides.jax_phases(strategy, side))
-    plan = sides.jax_plan(name, strategy, side)
+    program, arguments = sides.jax_program(name, strategy, side)
+    plan = jax_impl.memory.peak(program)
     figures = {"arguments": plan.argument, "output": plan.output, "temp": plan.temp, "alias": plan.alias}
     found.append(head("plan") | {"kind": "planned", "bytes": plan.peak} | figures)
     if device == "cuda":
-        peak = sides.jax_peak_alone(name, strategy, size)
-        found.append(head("peak") | {"bytes": peak, "arguments": plan.argument})
+        peak = sides.jax_peak_alone(program, arguments)
+        found.append(head("peak") | {"bytes": peak, "arguments": plan.argument, "planned": plan.peak})
 
 
 @lru_cache(maxsize=1)

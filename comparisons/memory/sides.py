@@ -1,7 +1,9 @@
 """A problem's strategies run under each side's instruments: NumPy in, bytes out."""
 
+import pickle
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -12,6 +14,7 @@ from unittest.mock import patch
 import jax
 import numpy as np
 import torch
+from jax.experimental.serialize_executable import serialize
 
 import jax_impl.first_order
 import jax_impl.memory
@@ -85,9 +88,26 @@ def torch_peak(strategy: str, side: Side, device: str = "cpu") -> int:
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
         if device == "cuda":
             run(strategy, side)()
-        for p in side.params.values():
-            p.grad = None
+        _clear_gradients(side)
         return torch_impl.memory.peak(run(strategy, side), device)
+
+
+def torch_on_gpu(strategy: str, side: Side) -> tuple[int, torch_impl.memory.Workspaces]:
+    """What the peak on a GPU is made of: the bytes asked for, and what operators return and take inside."""
+    with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+        run(strategy, side)()
+        _clear_gradients(side)
+        requested = torch_impl.memory.requested(run(strategy, side))
+        _clear_gradients(side)
+        with torch_impl.memory.Workspaces(side.arrays) as seen:
+            run(strategy, side)()
+    _clear_gradients(side)
+    return requested, seen
+
+
+def _clear_gradients(side: Side) -> None:
+    for p in side.params.values():
+        p.grad = None
 
 
 def torch_instruments(side: Side) -> tuple[int, int]:
@@ -116,9 +136,10 @@ def leaves_a_pullback(strategy: str, side: Side) -> bool:
     return traced.called
 
 
-def jax_plan(name: str, strategy: str, side: Side) -> jax_impl.memory.Plan:
-    """The compiled plan of a whole strategy, batch and parameters its arguments."""
-    return jax_impl.memory.peak(compiled(name, strategy), side.batch, side.params, *side.rest)
+def jax_program(name: str, strategy: str, side: Side) -> tuple[jax.stages.Compiled, tuple]:
+    """A whole strategy, compiled, and its arguments: batch, parameters and the rest."""
+    arguments = (side.batch, side.params, *side.rest)
+    return compiled(name, strategy).lower(*arguments).compile(), arguments
 
 
 def jax_instruments(side: Side) -> tuple[int, int]:
@@ -128,14 +149,18 @@ def jax_instruments(side: Side) -> tuple[int, int]:
     return jax_impl.memory.held(pullback, side.batch).bytes, sum(r.bytes for r in traced if r.kind != "parameter")
 
 
-def jax_peak_alone(problem: str, strategy: str, size: str) -> int:
-    """`peak_bytes_in_use` of one cell on a GPU, in a process of its own: the count cannot be reset."""
-    command = [sys.executable, "-m", "comparisons.memory.alone", problem, strategy, size]
-    done = subprocess.run(command, capture_output=True, text=True)
+def jax_peak_alone(program: jax.stages.Compiled, arguments: tuple) -> int:
+    """`peak_bytes_in_use` of a compiled program on a GPU, in a process of its own: the count cannot be reset.
+
+    The program comes there as it is: compiling would try kernels out, and their workspaces would count.
+    """
+    with tempfile.NamedTemporaryFile(suffix=".pickle") as file:
+        pickle.dump((serialize(program), jax.tree.map(np.asarray, arguments)), file)
+        file.flush()
+        command = [sys.executable, "-m", "comparisons.memory.alone", file.name]
+        done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
-        raise RuntimeError(
-            done.stderr.strip().splitlines()[-1] if done.stderr.strip() else "the measuring process died"
-        )
+        raise RuntimeError((done.stderr.strip().splitlines() or ["the measuring process died"])[-1])
     return int(done.stdout)
 
 

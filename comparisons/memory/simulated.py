@@ -1,5 +1,6 @@
 """The same ledger with no allocation: shapes alone, on each side's own instruments, at any size."""
 
+from functools import partial
 from importlib import import_module
 
 import jax
@@ -42,12 +43,13 @@ def bound(name: str, strategy: str) -> str:
     return LOWER if missed else EXACT
 
 
-def torch_side(name: str, shapes: Problem, strategy: str) -> Side:
+def torch_side(name: str, shapes: Problem, strategy: str, device: str = "cpu") -> Side:
     """Leaves without memory; call it inside `torch_impl.memory.simulated()`."""
-    params = {key: torch.empty(value.shape, requires_grad=True) for key, value in shapes.params.items()}
+    empty = partial(torch.empty, device=device)
+    params = {key: empty(value.shape, requires_grad=True) for key, value in shapes.params.items()}
     kinds = {"f": torch.float32, "i": torch.int64}
-    batch = {key: torch.empty(value.shape, dtype=kinds[value.dtype.kind]) for key, value in shapes.batch.items()}
-    rest = ({key: torch.empty(value.shape) for key, value in params.items()},) if _along(strategy) else ()
+    batch = {key: empty(value.shape, dtype=kinds[value.dtype.kind]) for key, value in shapes.batch.items()}
+    rest = ({key: empty(value.shape) for key, value in params.items()},) if _along(strategy) else ()
     return Side(import_module(f"torch_impl.models.{name}").losses(batch), params, batch, rest)
 
 
@@ -58,10 +60,13 @@ def jax_side(name: str, shapes: Problem, strategy: str) -> Side:
     return Side(import_module(f"jax_impl.models.{name}").losses, params, batch, (params,) if _along(strategy) else ())
 
 
-def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[Marks, int, int, str]:
-    """Marks at every phase, the peak beyond the arguments, the arguments' bytes, and why there are no marks."""
+def in_torch(name: str, shapes: Problem, strategy: str, device: str = "cpu") -> tuple[Marks, int, int, str]:
+    """Marks at every phase, the peak beyond the arguments, the arguments' bytes, and why there are no marks.
+
+    The device's kernels are assumed, and it must be there.
+    """
     with torch_impl.memory.simulated():
-        side = torch_side(name, shapes, strategy)
+        side = torch_side(name, shapes, strategy, device)
         marks: Marks = []
         why = ""
         with torch_impl.memory.Allocations(side.arrays) as seen:

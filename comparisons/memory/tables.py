@@ -2,7 +2,7 @@
 
 from textwrap import wrap
 
-from comparisons.memory import fits
+from comparisons.memory import fits, gpu_tables
 from comparisons.rows import Row, Table
 
 PHASES = ("forward", "last", "dropped")
@@ -15,7 +15,7 @@ def tables(rows: list[Row]) -> list[Table]:
     rows = [row for row in rows if row.get("kind") != "behaviour"]
     ledger = [row for row in rows if row.get("strategy") and "curve" not in row]
     problems = list(dict.fromkeys(row["problem"] for row in ledger))
-    found = [*(_ledger(name, ledger) for name in problems), *curves(rows), *looking(rows)]
+    found = [*(_ledger(name, ledger) for name in problems), *gpu_tables.tables(ledger), *curves(rows), *looking(rows)]
     found += [_predictions(rows)] if rows else []
     found += [_behaviours(behaviours)] if behaviours else []
     return [*found, *fits.tables(rows), *fits.resources(rows)]

@@ -1,20 +1,15 @@
-"""The peak: the most bytes allocated at once, from the allocator's own events or from a run without memory."""
+"""The peak: the most bytes allocated at once, by the allocator's own account."""
 
 import gc
 import os
-import weakref
 from collections.abc import Callable
 from contextlib import contextmanager
 from itertools import accumulate
 from unittest.mock import patch
 
 import torch
-from torch import Tensor
 from torch._C._profiler import ProfilerActivity, ProfilerConfig, ProfilerState, RecordScope, _ExperimentalConfig
-from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
 from torch.autograd import _disable_profiler, _enable_profiler, _prepare_profiler
-from torch.utils import _pytree as pytree
-from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def peak(run: Callable[[], object], device: str = "cpu") -> int:
@@ -28,14 +23,25 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
     1200
     """
     if torch.device(device).type == "cuda":
-        torch.cuda.synchronize(device)
-        torch.cuda.reset_peak_memory_stats(device)
-        before = torch.cuda.memory_allocated(device)
-        with _uncollected():
-            run()
-        torch.cuda.synchronize(device)
-        return torch.cuda.max_memory_allocated(device) - before
+        return _on_gpu(run, device, "allocated_bytes")
     return max(accumulate(_events(run)), default=0)
+
+
+def requested(run: Callable[[], object], device: str = "cuda") -> int:
+    """`peak` on a GPU of what was asked for: `max_memory_allocated` less what the allocator rounds blocks up by."""
+    return _on_gpu(run, device, "requested_bytes")
+
+
+def _on_gpu(run: Callable[[], object], device: str, counted: str) -> int:
+    """What is garbage must be gone before: released during the run, it would lower the figure."""
+    gc.collect()
+    torch.cuda.synchronize(device)
+    torch.cuda.reset_peak_memory_stats(device)
+    before = torch.cuda.memory_stats(device)[f"{counted}.all.current"]
+    with _uncollected():
+        run()
+    torch.cuda.synchronize(device)
+    return torch.cuda.memory_stats(device)[f"{counted}.all.peak"] - before
 
 
 def allocated(run: Callable[[], object], device: str = "cpu") -> int:
@@ -48,6 +54,7 @@ def allocated(run: Callable[[], object], device: str = "cpu") -> int:
     """
     kept: list[object] = []
     if torch.device(device).type == "cuda":
+        gc.collect()
         before = torch.cuda.memory_allocated(device)
         kept.append(run())
         return torch.cuda.memory_allocated(device) - before
@@ -89,67 +96,3 @@ def _uncollected():
     finally:
         if collecting:
             gc.enable()
-
-
-aten = torch.ops.aten
-
-
-class Allocations(TorchDispatchMode):
-    """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
-
-    It sees what operations return, not what their kernels allocate and free inside: of a backward its peak is exact for
-    products and pointwise operations, and too low for convolutions, LSTMs and a checkpoint's random state. Of a
-    forward-mode derivative it is too high: PyTorch takes other steps there under a dispatch mode. Where two cotangents
-    meet, the engine adds in place if it holds the last reference, but never under a dispatch mode: it is done here.
-    """
-
-    def __init__(self, known: object = ()):
-        super().__init__()
-        self.bytes = self.peak = 0
-        self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
-
-    def __torch_dispatch__(self, function, types, args=(), kwargs=None):
-        if function is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
-            return args[0].fake_device
-        if function is aten.add.Tensor and torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
-            for into, other in (args[:2], args[1::-1]):
-                if _last_reference(into) and _may_hold_the_sum(into, other):
-                    return into.add_(other)
-        result = function(*args, **(kwargs or {}))
-        least = args[0].nbytes if function is aten.mse_loss.default else 0  # its mean lies in its differences' storage
-        for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor) and leaf.device.type != "meta":
-                self._note(leaf.untyped_storage(), least)
-        return result
-
-    def _note(self, storage: torch.UntypedStorage, least: int) -> None:
-        key, size = storage._cdata, max(storage.nbytes(), least)
-        if key in self._live:
-            return
-        self._live.add(key)
-        self.bytes += size
-        self.peak = max(self.peak, self.bytes)
-        weakref.finalize(storage, self._release, key, size)
-
-    def _release(self, key: int, size: int) -> None:
-        self._live.discard(key)
-        self.bytes -= size
-
-
-def _last_reference(tensor: Tensor) -> bool:
-    """Whether only the engine's buffer still has this tensor, beside the four and two references of a dispatch."""
-    storage = tensor.untyped_storage()
-    return tensor._use_count() <= 4 and torch._C._storage_Use_Count(storage._cdata) <= 2
-
-
-def _may_hold_the_sum(into: Tensor, other: object) -> bool:
-    if not isinstance(other, Tensor) or into.shape != other.shape or not into.is_contiguous():
-        return False
-    return into.untyped_storage()._cdata != other.untyped_storage()._cdata
-
-
-@contextmanager
-def simulated():
-    """Tensors made in this block have shapes and no memory: a ledger of any size on a machine of any size."""
-    with FakeTensorMode(allow_non_fake_inputs=False):
-        yield

@@ -1,0 +1,19 @@
+"""A GPU's peaks beside what was said of them before, the simulation's and the plan's, and what they are made of."""
+
+from comparisons.memory import sides, simulated
+from comparisons.memory.sides import Side
+from comparisons.problems import shapes
+from comparisons.rows import Row
+
+
+def torch_peak(name: str, strategy: str, size: str, side: Side, arguments: int) -> Row:
+    """Fields of a PyTorch peak on a GPU; `simulated` is absent where this PyTorch cannot run without memory."""
+    requested, seen = sides.torch_on_gpu(strategy, side)
+    inside = sorted(((size, name) for name, size in seen.inside.items() if size), reverse=True)
+    found: Row = {"requested": requested + arguments, "explained": seen.whole + arguments}
+    found |= {"workspaces": {name: size for size, name in inside}}
+    try:
+        _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy)
+    except NotImplementedError:
+        return found
+    return found | {"simulated": peak + arguments, "bound": simulated.bound(name, strategy)}

@@ -1,0 +1,51 @@
+"""A GPU's peaks beside what was said of them before: PyTorch's by simulation, JAX's by the program's plan."""
+
+from comparisons.rows import Row, Table
+
+GOAL = 0.02  # how far a peak may be from its simulation
+
+
+def tables(rows: list[Row]) -> list[Table]:
+    """For each problem PyTorch's peaks, the workspaces that set them apart from the simulation, and JAX's peaks."""
+    peaks = [row for row in rows if row["phase"] == "peak" and row["device"] == "cuda" and row["kind"] == "observed"]
+    found = []
+    for name in dict.fromkeys(row["problem"] for row in peaks):
+        own = [row for row in peaks if row["problem"] == name]
+        found += [simulated(name, own), workspaces(name, own), planned(name, own)]
+    return [table for table in found if table.lines]
+
+
+def simulated(name: str, rows: list[Row]) -> Table:
+    """PyTorch's peaks, and whether what operators return and take inside is all that was asked for."""
+    own = [row for row in rows if "simulated" in row]
+    near = sum(abs(_apart(row, "simulated")) <= GOAL for row in own)
+    exact = sum(row["explained"] == row["requested"] for row in own)
+    title = f"{name} on a GPU, PyTorch: {near} of {len(own)} peaks within {GOAL:.0%} of the simulation (the goal); "
+    title += f"with what kernels take inside, {exact} of {len(own)} to the byte, but for the allocator's rounding"
+    lines = [[*_beside(row, "simulated"), f"{row['bytes'] - row['requested']:,}"] for row in own]
+    return Table(title, ["strategy", "peak", "simulated", "apart", "rounding"], lines)
+
+
+def workspaces(name: str, rows: list[Row]) -> Table:
+    """What kernels take inside, which no simulation of operators sees: the most of all strategies."""
+    most: dict[str, int] = {}
+    for row in rows:
+        for operator, size in row.get("workspaces", {}).items():
+            most[operator] = max(size, most.get(operator, 0))
+    lines = [[op.removeprefix("aten."), f"{size:,}"] for op, size in sorted(most.items(), key=lambda of: -of[1])]
+    return Table(f"{name} on a GPU, PyTorch: the most that an operator's kernels take inside", ["op", "bytes"], lines)
+
+
+def planned(name: str, rows: list[Row]) -> Table:
+    """JAX's peaks: the program's own, in a process that does nothing else."""
+    title = f"{name} on a GPU, JAX: peak_bytes_in_use of a process of its own, beside the program's plan"
+    lines = [_beside(row, "planned") for row in rows if "planned" in row]
+    return Table(title, ["strategy", "peak", "planned", "apart"], lines)
+
+
+def _beside(row: Row, said: str) -> list[str]:
+    return [row["strategy"], f"{row['bytes']:,}", f"{row[said]:,}", f"{_apart(row, said):+.1%}"]
+
+
+def _apart(row: Row, said: str) -> float:
+    return row["bytes"] / row[said] - 1
