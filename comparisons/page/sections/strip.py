@@ -19,9 +19,11 @@ PHASES = {
         "forward": "after the forward",
         "after A": "after A's backward",
         "after B": "after B's backward",
+        "after heads": "after both heads' backward",
         "after both": "after the backward of both",
         "before A": "A's forward has run",
         "before B": "B's forward has run",
+        "before heads": "before both heads' backward",
         "before both": "before the backward of both",
         "dropped": "losses dropped",
     },
@@ -36,7 +38,8 @@ PHASES = {
         "dropped": "pullbacks dropped",
     },
 }
-ORDER = ("forward", "before A", "after A", "before B", "after B", "before both", "after both", "dropped")
+ENDS = ("A", "B", "heads", "both")
+ORDER = ("forward", *(f"{when} {end}" for end in ENDS for when in ("before", "after")), "dropped")
 STEP, HEAD, GAP = 25, 34, 14
 COLUMNS = {"A": (3, 81), "B": (88, 81), "shared": (31, 110)}
 
@@ -83,7 +86,7 @@ def _side(run: Run, framework: str, rows: list[Row]) -> dict[str, Any]:
         tensors = [*members]
         phase = tensors[0]["phase"]
         seen |= {row["tensor"] for row in tensors if row["alive"]}
-        done |= ({*"AB"} if phase == "after both" else {phase[-1]}) if phase.startswith("after") else set()
+        done |= ({phase[-1]} & {*"AB"} or {*"AB"}) if phase.startswith("after") else set()
         frames.append(
             {
                 "number": step + 1,
