@@ -318,6 +318,14 @@ def test_what_is_summed_is_the_sum_of_its_rows(tree, runs):
     for element in frames:
         inside = [row for anchor, row in rows.items() if anchor.rpartition("/")[0] == element.get("data-held")]
         assert shown(sum(row["bytes"] for row in inside if row["alive"]), words(element))
+    changes = [element for element in tree.iter() if element.get("data-change")]
+    assert len(changes) > 10
+    for element in changes:
+        before, now = (
+            sum(row["bytes"] for anchor, row in rows.items() if anchor.rpartition("/")[0] == moment and row["alive"])
+            for moment in element.get("data-change").split()
+        )
+        assert words(element).strip("()") == f"{now - before:+,} B".replace("+0", "-0").replace("-", "\N{MINUS SIGN}")
     (count,) = [element for element in tree.iter() if element.get("data-count")]
     assert shown(len(rows), words(count))
     for fold in tree.iter("details"):
@@ -339,7 +347,7 @@ def test_no_other_number_stands_on_the_page(tree, document):
     )
     told = re.sub(r"float(32|64)", "float", told)
     prose = {section.SEE for section in SECTIONS} | {section.TITLE for section in SECTIONS}
-    checked = {"data-field", "data-held", "data-count", "data-wrong", "data-size", "data-bad"}
+    checked = {"data-field", "data-held", "data-change", "data-count", "data-wrong", "data-size", "data-bad"}
     classes = {"name", "env", "tick", "step", "number", "listing", "seen"}
     strangers = []
 

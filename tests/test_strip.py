@@ -49,6 +49,10 @@ def test_a_recomputed_trunk_is_another_tensor():
     assert not alive["forward"] & alive["before B"]
 
 
+def test_one_backward_through_both_heads_is_not_told_as_a_s():
+    assert [*held(strip.rows("torch", "per_loss_grouped"))] == ["forward", "after heads", "after both", "dropped"]
+
+
 def test_where_there_is_no_moment_a_row_says_why():
     for side, name in (("torch", "per_loss_functional"), ("torch", "directional"), ("jax", "summed")):
         (row,) = strip.rows(side, name)

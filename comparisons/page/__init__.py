@@ -1,6 +1,7 @@
 """The report: results in, one self-contained HTML page out. No framework is imported, nothing is fetched."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -35,10 +36,10 @@ def html(runs: Sequence[Run]) -> str:
 
 
 def picture(run: Run, strategy: str) -> str:
-    """One strategy's lifetime strip as an SVG file, on the page's scale."""
+    """One strategy's lifetime strip as an SVG file, on a scale of its own."""
     found = strip.context(run)
     (chosen,) = (each for each in found["strips"] if each["strategy"] == strategy)
-    return _templates().get_template("strip.svg").render(strip=chosen, most=found["most"])
+    return _templates().get_template("strip.svg").render(strip=chosen)
 
 
 def _templates() -> Environment:
@@ -49,7 +50,7 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["prose"] = figures.prose
+    templates.filters |= {"prose": figures.prose, "lines": lambda words, wide: wrap(words.replace("`", ""), wide)}
     return templates
 
 

@@ -62,6 +62,7 @@ def frames(strategy: str, device: str) -> tuple[dict, Frames]:
 
     def mark(when: str, outputs) -> None:
         of = next((owner for value, owner in made if value() is outputs), "both").replace("shared", "both")
+        of = "heads" if isinstance(outputs, list) else of
         found.append((f"{when} {of}", look()))
         if when == "before":
             name(outputs)
