@@ -12,7 +12,7 @@ import jax_impl.memory
 import torch_impl.memory
 from comparisons import cli
 from comparisons.frameworks import in_jax, in_torch, jax_scope
-from comparisons.memory import along, beyond, fits, predictions, sides, simulated
+from comparisons.memory import along, beyond, fits, gpu_tables, predictions, sides, simulated
 from comparisons.memory.predictions import Sizes
 from comparisons.problems import BEYOND, SIZES, many_heads, problem, shapes, transformer
 from comparisons.scenarios import STRATEGIES
@@ -228,3 +228,31 @@ def test_a_trunk_of_gpt2_xl_is_simulated_in_2_gib(tmp_path):
     within = {row["strategy"] for row in rows if row.get("fits") and row["framework"] == "torch"}
     assert {"summed", "accumulated"} <= within
     assert not {"per_loss_retained", "per_loss_batched", "per_loss_functional"} & within
+
+
+def test_a_committed_peak_on_a_gpu_is_accounted_for_to_the_byte():
+    """PyTorch's by operators and what their kernels take inside (but for torch.func), JAX's by plan."""
+    found = json.loads((ROOT / "results" / "h200.json").read_text())["memory"]
+    peaks = [row for row in found if row["phase"] == "peak"]
+    torch = [row for row in peaks if row["framework"] == "torch" and "accounted" in row]
+    assert {row["strategy"] for row in torch if row["accounted"] != row["requested"]} <= {
+        "directional",
+        "per_loss_functional",
+    }
+    jax = [row for row in peaks if row["framework"] == "jax"]
+    assert len(torch) > 1
+    assert jax
+    assert all(0 <= row["bytes"] - row["planned"] <= 256 * 100 for row in jax)  # each buffer is rounded up to 256 B
+
+
+def test_peaks_on_a_gpu_are_shown_beside_what_was_said():
+    head = {"problem": "digits", "strategy": "summed", "phase": "peak", "device": "cuda", "kind": "observed"}
+    torch = {"bytes": 1100, "requested": 1050, "accounted": 1050, "simulated": 1000, "workspaces": {"aten.mm": 50}}
+    found = gpu_tables.tables([head | torch, head | {"bytes": 256, "planned": 256}])
+    assert [table.lines for table in found] == [
+        [["summed", "1,100", "1,000", "+10.0%", "50"]],
+        [["mm", "50"]],
+        [["summed", "256", "256", "+0.0%"]],
+    ]
+    assert "0 of 1 peaks within 2%" in found[0].title
+    assert "1 of 1 to the byte" in found[0].title

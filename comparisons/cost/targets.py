@@ -22,7 +22,7 @@ def _efficiency(rows: list[Row]) -> Iterator[list[str]]:
 
     On the CPU: a GPU spends these sizes launching kernels.
     """
-    cpu = [row for row in rows if row["kind"] == "time" and row["device"] == "cpu"]
+    cpu = [row for row in rows if row["kind"] == "time" and row.get("device") != "cuda"]
     timed = {row["id"]: row for row in cpu if row["regime"] == "compute"}
     for row in timed.values():
         if row.get("efficiency") and row["strategy"] != "summed" and row["precision"] == "float32":

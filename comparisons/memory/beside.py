@@ -10,7 +10,7 @@ def torch_peak(name: str, strategy: str, size: str, side: Side, arguments: int) 
     """Fields of a PyTorch peak on a GPU; `simulated` is absent where this PyTorch cannot run without memory."""
     requested, seen = sides.torch_on_gpu(strategy, side)
     inside = sorted(((size, name) for name, size in seen.inside.items() if size), reverse=True)
-    found: Row = {"requested": requested + arguments, "explained": seen.whole + arguments}
+    found: Row = {"requested": requested + arguments, "accounted": seen.whole + arguments}
     found |= {"workspaces": {name: size for size, name in inside}}
     try:
         _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy)

@@ -19,7 +19,7 @@ def simulated(name: str, rows: list[Row]) -> Table:
     """PyTorch's peaks, and whether what operators return and take inside is all that was asked for."""
     own = [row for row in rows if "simulated" in row]
     near = sum(abs(_apart(row, "simulated")) <= GOAL for row in own)
-    exact = sum(row["explained"] == row["requested"] for row in own)
+    exact = sum(row["accounted"] == row["requested"] for row in own)
     title = f"{name} on a GPU, PyTorch: {near} of {len(own)} peaks within {GOAL:.0%} of the simulation (the goal); "
     title += f"with what kernels take inside, {exact} of {len(own)} to the byte, but for the allocator's rounding"
     lines = [[*_beside(row, "simulated"), f"{row['bytes'] - row['requested']:,}"] for row in own]
