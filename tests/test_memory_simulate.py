@@ -188,7 +188,7 @@ def test_what_fits_is_listed():
     assert {row["kind"] for row in rows} == {"simulated"}
     torch, jax = fits.tables(rows)
     assert [line[0] for line in torch.lines] == ["summed"]
-    assert torch.title.startswith("1 of 2 fit in 5,000 B. Assumed: PyTorch's CPU kernels")
+    assert torch.title.startswith("1 of 2 fit in 5,000 B. Assumed: PyTorch's operators")
     assert jax.title.startswith("2 of 2 may fit")
 
 

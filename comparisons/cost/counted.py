@@ -11,7 +11,6 @@ from comparisons.memory import sides
 from comparisons.problems import SIZES, problem
 from comparisons.rows import Row, Unit, failed
 from comparisons.scenarios import REFERENCE, STRATEGIES
-from torch_impl.memory import simulated
 
 SIZE = "default"
 ANALYSED = {  # without `full`: a program for each that sets XLA's figure apart
@@ -68,8 +67,7 @@ def count(framework: str, name: str, strategy: str, size: str) -> int:
     """
     stated = problem(name, size)
     if framework == "torch":
-        with simulated():
-            return torch_impl.cost.flops(sides.run(strategy, sides.torch_side(name, stated, strategy, dtype="float64")))
+        return torch_impl.cost.flops(sides.run(strategy, sides.torch_side(name, stated, strategy, "meta", "float64")))
     with jax_scope("float32", "cpu"):
         side = sides.jax_side(name, stated)
         return jax_impl.cost.flops(compiled(name, strategy), side.batch, side.params, *sides.jax_rest(stated, strategy))

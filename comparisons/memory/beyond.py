@@ -12,7 +12,7 @@ from comparisons.rows import Row, Unit, failed
 from comparisons.scenarios import Cell
 
 ASSUMES = {
-    "torch": "PyTorch's CPU kernels by fake tensors, attention by its math backend; no workspaces, no rounding",
+    "torch": "PyTorch's operators on tensors without memory, attention by its math backend; no workspaces, no rounding",
     "jax": "no kernels: arguments, results and what a pullback holds outside `jit`, by shape",
     "plan": "XLA's plan for the CPU, one program",
 }

@@ -7,7 +7,6 @@ from typing import Any
 from unittest.mock import patch
 
 import jax
-import jax.numpy as jnp
 
 from jax_impl.memory.held import Ledger, Traced, held
 
@@ -34,7 +33,7 @@ def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger | Traced]]]:
     A `jax.grad` makes a pullback and drops it in one call, so it leaves no mark.
 
     Under `jax.eval_shape` the marks are the same, from shapes: nothing is computed and nothing allocated. A pull is
-    not traced there, since its results have the primals' shapes. RuntimeError inside another such block.
+    not traced there: it gives the primals, whose shapes its results have. RuntimeError inside another such block.
     """
     if jax.vjp is not _vjp:
         raise RuntimeError("`phases` is already recording: leave that block first")
@@ -59,9 +58,9 @@ def phases(inputs: Any = ()) -> Iterator[tuple[Marks, list[Ledger | Traced]]]:
         traced = _traced(primals)
         value, pullback = (_vjp if traced else compiled_vjp)(f, *primals)
         ledgers.append(Traced(pullback) if traced else held(pullback, inputs))
-        pull = (lambda own, given: jax.tree.map(jnp.zeros_like, primals)) if traced else _compiled_pull
-        call = watched(pullback, pull)
-        call.with_refs = lambda *refs: watched(pullback, lambda own, given: own.with_refs(*refs)(*given))
+        shaped = (lambda own, given: primals) if traced else None
+        call = watched(pullback, shaped or _compiled_pull)
+        call.with_refs = lambda *refs: watched(pullback, shaped or (lambda own, given: own.with_refs(*refs)(*given)))
         return value, call
 
     def grad(f, argnums=0):

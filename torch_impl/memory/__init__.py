@@ -1,6 +1,6 @@
 """What a graph keeps for its backward, to the byte, and when it lets go."""
 
-from torch_impl.memory.allocations import Allocations, Workspaces, simulated
+from torch_impl.memory.allocations import Allocations, Workspaces
 from torch_impl.memory.held import Ledger, held
 from torch_impl.memory.listing import Listing, Saved
 from torch_impl.memory.peak import peak, requested
@@ -16,5 +16,4 @@ __all__ = [
     "peak",
     "phases",
     "requested",
-    "simulated",
 ]

@@ -1,11 +1,10 @@
-"""A run without memory: tensors have shapes, and what operators return is counted until it dies."""
+"""What operators return, counted until it dies: the same with tensors that have shapes and no memory."""
 
 import weakref
-from contextlib import contextmanager
 
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, FakeTensor, FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
@@ -33,12 +32,16 @@ class Allocations(TorchDispatchMode):
             for into, other in (args[:2], args[1::-1]):
                 if _last_reference(into) and _may_hold_the_sum(into, other):
                     return into.add_(other)
-        result = function(*args, **(kwargs or {}))
+        result = self.result(function, args, kwargs or {})
         least = args[0].nbytes if function is aten.mse_loss.default else 0  # its mean lies in its differences' storage
         for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor) and leaf.device.type != "meta":
+            if isinstance(leaf, Tensor):
                 self._note(leaf.untyped_storage(), least)
         return result
+
+    def result(self, function, args: tuple, kwargs: dict):
+        """What the operation returns; where shapes are enough, a subclass may know them at less cost."""
+        return function(*args, **kwargs)
 
     def _note(self, storage: torch.UntypedStorage, least: int) -> None:
         key, size = storage._cdata, max(storage.nbytes(), least)
@@ -86,16 +89,3 @@ def _may_hold_the_sum(into: Tensor, other: object) -> bool:
     if not isinstance(other, Tensor) or into.shape != other.shape or not into.is_contiguous():
         return False
     return into.untyped_storage()._cdata != other.untyped_storage()._cdata
-
-
-@contextmanager
-def simulated():
-    """Tensors made in this block have shapes and no memory: a ledger of any size on a machine of any size.
-
-    NotImplementedError where a number is read that no tensor has, as in the `jacrev` of PyTorch 2.11.
-    """
-    try:
-        with FakeTensorMode(allow_non_fake_inputs=False):
-            yield
-    except DataDependentOutputException as error:
-        raise NotImplementedError(f"PyTorch {torch.__version__} reads a value here: {error}") from error
