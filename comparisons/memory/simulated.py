@@ -53,7 +53,9 @@ class Shapes(torch_impl.memory.Allocations):
     def result(self, function, args: tuple, kwargs: dict):
         if function is aten.native_layer_norm_backward.default:
             _, x, _, _, _, weight, bias, wanted = args
-            return tuple(torch.empty_like(y) if given else None for y, given in zip((x, weight, bias), wanted, strict=True))
+            return tuple(
+                torch.empty_like(y) if given else None for y, given in zip((x, weight, bias), wanted, strict=True)
+            )
         if function in (aten.gelu_backward.default, aten._softmax_backward_data.default):
             return torch.empty_like(args[0])
         return super().result(function, args, kwargs)

@@ -59,7 +59,7 @@ def _stays(tensors: Sequence[Row], done: set[str], said: Said) -> str:
         trunk = [row["tensor"] for row in left if row["owner"] == "shared"]
         highest = trunk == [row["tensor"] for row in tensors if row["owner"] == "shared"][-1:]
         holders = sorted({row["owner"] for row in left} & done)
-        inputs = " and its input, the upper block" if highest else ""
+        inputs = " and its first layer's input, the upper block" if highest else ""
         return "".join(f"; {loss}'s retained head keeps its own{inputs}" for loss in holders)
     return f"; {CUT}" if said.why == CUT and left else ""
 

@@ -12,7 +12,8 @@ ONE_LESS = "1\N{MINUS SIGN}tanh"
 
 GRAPH = "A block is a tensor saved for backward, by the operation that keeps it; weights and batch are not counted."
 RESIDUALS = (
-    f"It keeps each tanh's output and `{ONE_LESS}`, which make its derivative, and `input`, a copy of the batch."
+    f"A pullback keeps each tanh's output and `{ONE_LESS}`, for the derivative `({ONE_LESS})(1+tanh)`, and `input`, a "
+    "copy of the batch; weights are not counted."
 )
 AT_ONCE = "each head is one call of `jax.grad` and leaves no block."
 TRUNK_FOR_EACH = f"`jax.vjp` of the trunk gives one pullback, pulled by A, then by B; {AT_ONCE}"
@@ -39,10 +40,10 @@ SAID = {
     "summed_checkpointed": Said("The trunk keeps its output alone, and one backward frees everything"),
     "summed_split": Said("One head at a time, freed at once; the trunk waits for one last pass", CUT, TRUNK_FOR_BOTH),
     "accumulated": Said(
-        "PyTorch frees what its last backward visits; JAX drops one whole pullback after another", RETAINED, APART
+        "PyTorch frees what no other graph still holds; JAX drops one whole pullback after another", RETAINED, APART
     ),
     "per_loss_retained": Said(
-        "PyTorch frees what its last backward visits; JAX holds one whole pullback until it is dropped",
+        "PyTorch frees what no other graph still holds; JAX holds one whole pullback until it is dropped",
         RETAINED,
         TRUNK_FOR_EACH,
     ),

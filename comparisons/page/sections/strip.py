@@ -28,7 +28,7 @@ PHASES = {
         "before B": "B's forward has run",
         "before heads": "before both heads' backward",
         "before both": "before the backward of both",
-        "dropped": "after the return",
+        "dropped": "after the call",
     },
     "jax": {
         "forward": "after the forward",
@@ -38,7 +38,7 @@ PHASES = {
         "before A": "A's forward has run",
         "before B": "B's forward has run",
         "before both": "before the pull of both",
-        "dropped": "after the return",
+        "dropped": "after the call",
     },
 }
 ORDER = (
