@@ -11,6 +11,7 @@ from comparisons import page
 from comparisons.cost.leads import judged
 from comparisons.gradients.tables import gradient_grid, precision_grid, second_order_grid
 from comparisons.higher_order.cost_tables import published
+from comparisons.memory import gpu_tables
 from comparisons.memory.fits import tables as fit_tables
 from comparisons.memory.tables import PHASES
 from comparisons.mutants.tables import tables as mutant_tables
@@ -111,6 +112,48 @@ def fits() -> str:
     return "\n\n".join(f"{table.title}.\n\n{table.markdown()}" for table in tables)
 
 
+def gpu() -> str:
+    """Where and what was measured on a GPU: gradients, peaks beside what was said of them, times."""
+    document = _load("h200")
+    found, grads = document["environment"], document["gradients"]
+    worst = max(row["relative_error"] for row in grads if row.get("equal"))
+    lacks = sorted({f"`{row['strategy']}` of {row['problem']}" for row in grads if row["status"] == "unsupported"})
+    versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
+    said = (
+        f"{found['machine']}; {versions}: {len(grads):,} rows of gradients in [results/h200.json](results/h200.json), "
+    )
+    said += f"float64 apart by at most {worst:.1e} of leaf scale. Not implemented in PyTorch: {', '.join(lacks)}."
+    memory = [row for row in document["memory"] if row["size"] == "large" and row["problem"] != "lesson"]
+    return "\n\n".join(
+        [said, gpu_tables.summary(memory).markdown(), _times(document["cost"]), _defaults(document["cost"])]
+    )
+
+
+def _times(rows: list[Row]) -> str:
+    """Time in terms of the same side's summed gradient, at each regime."""
+    own = {(r["regime"], r["strategy"], r["framework"]): r for r in rows if r["precision"] == "float32"}
+    regimes = list(dict.fromkeys(regime for regime, *_ in own))
+    columns = [(regime, side) for regime in regimes for side in ("torch", "jax")]
+    lines = [
+        [name, *(f"{own[regime, name, side]['time_ratio']:.2f}" for regime, side in columns)]
+        for name in dict.fromkeys(name for _, name, _ in own)
+    ]
+    titles = [f"{regime}, K={own[regime, 'summed', side]['losses']}, {side}" for regime, side in columns]
+    return Table("", ["time, in terms of `summed`", *titles], lines).markdown()
+
+
+def _defaults(rows: list[Row]) -> str:
+    worst = {
+        (side, kind): max(r["eps"] for r in rows if r["framework"] == side and r["precision"] == kind)
+        for side in ("torch", "jax")
+        for kind in ("float32", "defaults")
+    }
+    return (
+        "Products are exact to float32 in that table, as PyTorch takes them by default (worst error {:,.0f} eps, "
+        "{:,.0f} by default); JAX by default does not (worst error {:,.0f} eps, {:,.0f} by default: TF32)."
+    ).format(*worst.values())
+
+
 def peers() -> str:
     """A line a regime and number of losses; a column a target."""
     found: dict[str, dict[str, str]] = {}
@@ -140,7 +183,7 @@ def lifetime_strip() -> str:
 
 
 HELD = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched")
-PARTS = (grid, second_order, precision, environment, memory, fits, peers, products, mutants, speed)
+PARTS = (grid, second_order, precision, environment, memory, fits, peers, products, gpu, mutants, speed)
 MAKERS: dict[str, Callable[[], str]] = {part.__name__: part for part in PARTS}
 
 

@@ -15,6 +15,26 @@ def tables(rows: list[Row]) -> list[Table]:
     return [table for table in found if table.lines]
 
 
+def summary(rows: list[Row]) -> Table:
+    """A line a problem: how far PyTorch's peaks lie above the simulation, by what, and JAX's above the plan."""
+    lines = []
+    peaks = [row for row in rows if row["phase"] == "peak"]
+    for name in dict.fromkeys(row["problem"] for row in peaks):
+        own = [row for row in peaks if row["problem"] == name]
+        torch, jax = ([row for row in own if said in row] for said in ("accounted", "planned"))
+        exact = sum(row["accounted"] == row["requested"] for row in torch)
+        inside = workspaces(name, own).lines
+        line = [name, _range(torch, "simulated"), f"{exact} of {len(torch)}"]
+        lines.append([*line, ", ".join(inside[0]) if inside else "-", _range(jax, "planned")])
+    header = ["peaks", "PyTorch above its simulation", "to the byte with workspaces", "the largest, B"]
+    return Table("", [*header, "JAX above its plan"], lines)
+
+
+def _range(rows: list[Row], said: str) -> str:
+    apart = sorted(_apart(row, said) for row in rows if said in row)
+    return f"{apart[0]:.1%} to {apart[-1]:.1%}" if apart else "-"
+
+
 def simulated(name: str, rows: list[Row]) -> Table:
     """PyTorch's peaks, and whether what operators return and take inside is all that was asked for."""
     own = [row for row in rows if "simulated" in row]

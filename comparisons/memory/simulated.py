@@ -25,6 +25,7 @@ aten = torch.ops.aten
 Marks = list[tuple[str, int]]
 EXACT, LOWER, UPPER = "exact", "lower bound", "upper bound"
 KERNELS = ("conv", "recurrent")  # their kernels allocate inside, which no operation returns
+BY_DEVICE = ("recurrent",)  # an LSTM picks its operator by the device
 PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
 CONSTANTS = (  # at their peak a number of the program is a tensor of 8 B
     ("digits", "accumulated"),
@@ -80,7 +81,7 @@ def jax_side(name: str, shapes: Problem, strategy: str) -> Side:
 
 def in_torch(name: str, shapes: Problem, strategy: str) -> tuple[Marks, int, int, str]:
     """Marks at every phase, the peak beyond the arguments, the arguments' bytes, and why there are no marks."""
-    device = "cpu" if name == "recurrent" else "meta"  # an LSTM picks its operator by the device
+    device = "cpu" if name in BY_DEVICE else "meta"
     with _fake() if device == "cpu" else nullcontext():
         side = torch_side(name, shapes, strategy, device)
         with torch.no_grad():

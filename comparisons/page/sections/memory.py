@@ -50,7 +50,10 @@ def context(run: Run) -> dict[str, Any]:
         if row.get("strategy") in STRATEGIES and row.get("phase") and "curve" not in row and not _simulated(row):
             found.setdefault(row["problem"], {}).setdefault((row["strategy"], row["framework"]), []).append(row)
     shown = sorted(found.items(), key=lambda item: item[0] != "digits")  # the problem that every section shows
-    problems = [{"name": name, "small": _small(cells), "ledger": _ledger(run, cells)} for name, cells in shown]
+    problems = [
+        {"name": name, "small": _small(cells), "ledger": _ledger(run, cells), "on_gpu": _on_gpu(run, cells)}
+        for name, cells in shown
+    ]
     return {
         "problems": problems,
         "curves": _curves(rows(run)),
@@ -100,6 +103,21 @@ def _side(run: Run, rows: list[Row]) -> dict[str, Any]:
         "peak": figure(run, most, "bytes", "int") if most else "-",
         "kind": most["kind"] if most else "",
     }
+
+
+def _on_gpu(run: Run, cells: dict[tuple[str, str], list[Row]]) -> list[dict[str, Any]]:
+    """A GPU's peaks beside what was said of them before, and of PyTorch's what they are made of."""
+    found = []
+    for (name, side), members in cells.items():
+        for row in members:
+            if row["phase"] == "peak" and ("accounted" in row or "planned" in row):
+                said = "planned" if "planned" in row else "simulated"
+                figures = [
+                    figure(run, row, field, "int") if field in row else "-"
+                    for field in ("bytes", said, "requested", "accounted")
+                ]
+                found.append({"strategy": name, "side": SIDES[side], "figures": figures})
+    return found
 
 
 def _forms(rows: list[Row]) -> dict[str, Any] | None:
