@@ -1,5 +1,7 @@
 """On a GPU: what both allocators say, beside the prediction and the simulation."""
 
+import os
+
 import jax
 import pytest
 import torch
@@ -8,6 +10,7 @@ from comparisons.memory import ledger, predictions, sides
 from comparisons.memory.predictions import Sizes
 from comparisons.problems import SIZES, problem
 
+os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # PyTorch and other processes share the GPU
 GPU = torch.cuda.is_available() and any(device.platform == "gpu" for device in jax.devices())
 pytestmark = [
     pytest.mark.gpu,

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import jax_impl.memory
 import torch_impl.memory
@@ -256,3 +257,22 @@ def test_peaks_on_a_gpu_are_shown_beside_what_was_said():
     ]
     assert "0 of 1 peaks within 2%" in found[0].title
     assert "1 of 1 to the byte" in found[0].title
+
+
+def test_a_workspace_is_what_an_operator_takes_beyond_what_it_returns(monkeypatch):
+    """With an allocator that always says: 150 B at most, 50 B at the end."""
+    stats = {"requested_bytes.all.peak": 150, "requested_bytes.all.current": 50}
+    monkeypatch.setattr("torch.cuda.memory_stats", lambda: stats)
+    monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", lambda: None)
+    with torch_impl.memory.Workspaces() as seen:
+        torch.ones(4) + torch.ones(4)
+    assert seen.inside == {"aten.ones": 100, "aten.add.Tensor": 100}
+    assert (seen.peak, seen.whole) == (48, 148)
+
+
+def test_a_program_goes_to_a_process_of_its_own_and_comes_back_with_its_answer():
+    """On the CPU the answer is that there is none."""
+    with jax_scope("float32", "cpu"):
+        program, arguments = sides.jax_program("lesson", "summed", sides.jax_side("lesson", problem("lesson", "tiny")))
+        with pytest.raises(RuntimeError, match="this device keeps no memory statistics"):
+            sides.jax_peak_alone(program, arguments)
