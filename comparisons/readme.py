@@ -7,11 +7,10 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
-from comparisons import page
+from comparisons import page, readme_gpu
 from comparisons.cost.leads import judged
 from comparisons.gradients.tables import gradient_grid, precision_grid, second_order_grid
 from comparisons.higher_order.cost_tables import published
-from comparisons.memory import gpu_tables
 from comparisons.memory.fits import tables as fit_tables
 from comparisons.memory.tables import PHASES
 from comparisons.mutants.tables import tables as mutant_tables
@@ -113,51 +112,7 @@ def fits() -> str:
 
 
 def gpu() -> str:
-    """Where and what was measured on a GPU: gradients, peaks beside what was said of them, times."""
-    document = _load("h200")
-    found, grads = document["environment"], document["gradients"]
-    worst = max(row["relative_error"] for row in grads if row.get("equal"))
-    lacks = sorted({f"`{row['strategy']}` of {row['problem']}" for row in grads if row["status"] == "unsupported"})
-    versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
-    said = (
-        f"{found['machine']}; {versions}: {len(grads):,} rows of gradients in [results/h200.json](results/h200.json), "
-    )
-    said += f"float64 apart by at most {worst:.1e} of leaf scale. Not implemented in PyTorch: {', '.join(lacks)}."
-    memory = [row for row in document["memory"] if row["size"] == "large" and row["problem"] != "lesson"]
-    return "\n\n".join(
-        [said, gpu_tables.summary(memory).markdown(), _times(document["cost"]), _defaults(document["cost"])]
-    )
-
-
-def _times(rows: list[Row]) -> str:
-    """Time in terms of the same side's summed gradient, at each regime."""
-    own = {(r["regime"], r["strategy"], r["framework"]): r for r in rows if r["precision"] == "float32"}
-    regimes = list(dict.fromkeys(regime for regime, *_ in own))
-    columns = [(regime, side) for regime in regimes for side in ("torch", "jax")]
-    lines = [
-        [name, *(f"{own[regime, name, side]['time_ratio']:.2f}" for regime, side in columns)]
-        for name in dict.fromkeys(name for _, name, _ in own)
-    ]
-    titles = [f"{regime}, K={own[regime, 'summed', side]['losses']}, {side}" for regime, side in columns]
-    best = {
-        regime: min(r["against_torch"] for r in own.values() if r["regime"] == regime and "against_torch" in r)
-        for regime in regimes
-    }
-    told = ", ".join(f"{ratio:.2f} ({regime})" for regime, ratio in best.items())
-    table = Table("", ["time, in terms of `summed`", *titles], lines).markdown()
-    return f"{table}\n\nSizes like these launch kernels: JAX's fastest gradient per loss takes {told} of the time of PyTorch's."
-
-
-def _defaults(rows: list[Row]) -> str:
-    worst = {
-        (side, kind): max(r["eps"] for r in rows if r["framework"] == side and r["precision"] == kind)
-        for side in ("torch", "jax")
-        for kind in ("float32", "defaults")
-    }
-    return (
-        "Products are exact to float32 in that table, as PyTorch takes them by default (worst error {:,.0f} eps, "
-        "{:,.0f} by default); JAX by default does not (worst error {:,.0f} eps, {:,.0f} by default: TF32)."
-    ).format(*worst.values())
+    return readme_gpu.text(_load("h200"), "results/h200.json")
 
 
 def peers() -> str:

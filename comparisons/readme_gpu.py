@@ -1,0 +1,55 @@
+"""README on a GPU: where and what was measured, peaks beside what was said of them before, times, and precision."""
+
+from typing import Any
+
+from comparisons.memory import gpu_tables
+from comparisons.rows import Row, Table
+
+
+def text(document: dict[str, Any], path: str) -> str:
+    """The section, of one results file."""
+    peaks = [row for row in document["memory"] if row["size"] == "large" and row["problem"] != "lesson"]
+    parts = [gradients(document, path), gpu_tables.summary(peaks).markdown(), times(document["cost"])]
+    return "\n\n".join([*parts, precision(document["cost"])])
+
+
+def gradients(document: dict[str, Any], path: str) -> str:
+    found, rows = document["environment"], document["gradients"]
+    worst = max(row["relative_error"] for row in rows if row.get("equal"))
+    lacks = sorted({f"`{row['strategy']}` of {row['problem']}" for row in rows if row["status"] == "unsupported"})
+    versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
+    counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
+    apart = f"float64 apart by at most {worst:.1e} of leaf scale"
+    return f"{counted}, {apart}. Not implemented in PyTorch: {', '.join(lacks)}."
+
+
+def times(rows: list[Row]) -> str:
+    """Time in terms of the same side's summed gradient, and JAX's fastest in terms of PyTorch's."""
+    own = {(r["regime"], r["strategy"], r["framework"]): r for r in rows if r["precision"] == "float32"}
+    regimes = list(dict.fromkeys(regime for regime, *_ in own))
+    columns = [(regime, side) for regime in regimes for side in ("torch", "jax")]
+    lines = [
+        [name, *(f"{own[regime, name, side]['time_ratio']:.2f}" for regime, side in columns)]
+        for name in dict.fromkeys(name for _, name, _ in own)
+    ]
+    titles = [f"{regime}, K={own[regime, 'summed', side]['losses']}, {side}" for regime, side in columns]
+    table = Table("", ["time, in terms of `summed`", *titles], lines).markdown()
+    best = [
+        f"{min(r['against_torch'] for (of, *_), r in own.items() if of == regime and 'against_torch' in r):.2f} ({regime})"
+        for regime in regimes
+    ]
+    said = f"JAX's fastest gradient per loss takes {', '.join(best)} of the time of PyTorch's."
+    return f"{table}\n\nSizes like these launch kernels: {said}"
+
+
+def precision(rows: list[Row]) -> str:
+    """Errors with products exact to float32, and with each framework's own default."""
+    worst = [
+        max(r["eps"] for r in rows if r["framework"] == side and r["precision"] == kind)
+        for side in ("torch", "jax")
+        for kind in ("float32", "defaults")
+    ]
+    return (
+        "Products are exact to float32 in that table, as PyTorch takes them by default (worst error {:,.0f} eps, "
+        "{:,.0f} by default); JAX by default does not (worst error {:,.0f} eps, {:,.0f} by default: TF32)."
+    ).format(*worst)
