@@ -34,11 +34,11 @@ def times(rows: list[Row]) -> str:
     ]
     titles = [f"{regime}, K={own[regime, 'summed', side]['losses']}, {side}" for regime, side in columns]
     table = Table("", ["time, in terms of `summed`", *titles], lines).markdown()
-    best = [
-        f"{min(r['against_torch'] for (of, *_), r in own.items() if of == regime and 'against_torch' in r):.2f} ({regime})"
-        for regime in regimes
-    ]
-    said = f"JAX's fastest gradient per loss takes {', '.join(best)} of the time of PyTorch's."
+    told = []
+    for regime in regimes:
+        best = min(r["against_torch"] for (of, *_), r in own.items() if of == regime and "against_torch" in r)
+        told.append(f"{best:.2f} ({regime})")
+    said = f"JAX's fastest gradient per loss takes {', '.join(told)} of the time of PyTorch's."
     return f"{table}\n\nSizes like these launch kernels: {said}"
 
 
