@@ -8,14 +8,14 @@ from comparisons.rows import Row, Table
 
 def text(document: dict[str, Any], path: str) -> str:
     """The section, of one results file."""
-    peaks = [row for row in document["memory"] if row["size"] == "large" and row["problem"] != "lesson"]
-    parts = [gradients(document, path), gpu_tables.summary(peaks).markdown(), times(document["cost"])]
+    peaks = gpu_tables.summary([row for row in document["memory"] if row["size"] == "large"])
+    parts = [gradients(document, path), peaks.markdown(), times(document["cost"])]
     return "\n\n".join([*parts, precision(document["cost"])])
 
 
 def gradients(document: dict[str, Any], path: str) -> str:
     found, rows = document["environment"], document["gradients"]
-    worst = max(row["relative_error"] for row in rows if row.get("equal"))
+    worst = max(row["relative_error"] for row in rows if row["dtype"] == "float64" and "relative_error" in row)
     lacks = sorted({f"`{row['strategy']}` of {row['problem']}" for row in rows if row["status"] == "unsupported"})
     versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
     counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
@@ -50,6 +50,6 @@ def precision(rows: list[Row]) -> str:
         for kind in ("float32", "defaults")
     ]
     return (
-        "Products are exact to float32 in that table, as PyTorch takes them by default (worst error {:,.0f} eps, "
-        "{:,.0f} by default); JAX by default does not (worst error {:,.0f} eps, {:,.0f} by default: TF32)."
+        "Matrix products are exact to float32 in that table, as PyTorch takes them by default (worst error {:,.0f} "
+        "eps, {:,.0f} by default); JAX by default does not (worst error {:,.0f} eps, {:,.0f} by default: TF32)."
     ).format(*worst)

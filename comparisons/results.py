@@ -46,12 +46,17 @@ def _finite(row: dict) -> dict:
 
 
 def _commit() -> str | None:
-    here = Path(__file__).parent
+    """The commit of this checkout, and whether its sources had changed since."""
+    found = _git("rev-parse", "--short", "HEAD")
+    return f"{found}, with changes" if found and _git("status", "--porcelain", "--", "*.py") else found or None
+
+
+def _git(*arguments: str) -> str:
     try:
-        found = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=here, capture_output=True, text=True)
+        found = subprocess.run(["git", *arguments], cwd=Path(__file__).parent.parent, capture_output=True, text=True)
     except OSError:
-        return None
-    return found.stdout.strip() or None
+        return ""
+    return found.stdout.strip()
 
 
 def _cpu() -> str:

@@ -30,10 +30,10 @@ def test_pytorch_holds_what_the_closed_form_says(strategy):
 
 @pytest.mark.parametrize(("name", "strategy"), CELLS)
 def test_operators_and_their_workspaces_are_pytorchs_peak(name, strategy):
-    """And what operators return is what the simulation says: the workspaces alone set the two apart."""
+    """Of which the simulation sees what operators return."""
     (row,) = [row for row in ledger.rows("torch", name, strategy, "large", "cuda") if row["phase"] == "peak"]
     assert row["accounted"] == row["requested"]
-    assert row["simulated"] <= row["requested"]
+    assert 0 < row["simulated"] <= row["requested"]
     assert row["bytes"] == pytest.approx(row["requested"], rel=0.02)
 
 

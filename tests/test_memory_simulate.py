@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 import torch
@@ -270,9 +271,12 @@ def test_a_workspace_is_what_an_operator_takes_beyond_what_it_returns(monkeypatc
     assert (seen.peak, seen.whole) == (48, 148)
 
 
-def test_a_program_goes_to_a_process_of_its_own_and_comes_back_with_its_answer():
-    """On the CPU the answer is that there is none."""
+def test_a_program_runs_in_a_process_of_its_own():
+    """On the CPU it runs, and its peak is not known; with an argument of another size it does not run."""
     with jax_scope("float32", "cpu"):
         program, arguments = sides.jax_program("lesson", "summed", sides.jax_side("lesson", problem("lesson", "tiny")))
         with pytest.raises(RuntimeError, match="this device keeps no memory statistics"):
             sides.jax_peak_alone(program, arguments)
+        other = jax.tree.map(lambda array: array[:, :1], arguments)
+        with pytest.raises(RuntimeError, match="compiled"):
+            sides.jax_peak_alone(program, other)

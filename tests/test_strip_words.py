@@ -113,8 +113,8 @@ def test_a_title_holds_in_the_rows(name):
     assert CLAIMS[name](name)
 
 
-def test_every_strip_with_frames_has_its_title():
-    assert {name for name, _ in DRAWN} == set(SAID)
+def test_a_title_stands_on_a_strip_with_frames():
+    assert set(SAID) <= {name for name, _ in DRAWN}
     assert all(STRIPS[name]["claim"] == SAID[name].claim for name in SAID)
 
 

@@ -13,7 +13,7 @@ from comparisons.frameworks import in_jax, in_torch
 from comparisons.gradients.tables import tables
 from comparisons.higher_order.implied import REFERENCES, implied_second
 from comparisons.problems import Problem, direction, problem
-from comparisons.rows import Row, Unit, failed
+from comparisons.rows import Row, Unit, lacking
 from comparisons.scenarios import EVERY, REFERENCE, Cell
 
 __all__ = ["implied", "rows", "tables", "units"]
@@ -27,11 +27,11 @@ def units(grid: list[Cell], size: str = "default", device: str = "cpu") -> list[
 
 
 def rows(cell: Cell, size: str = "default", device: str = "cpu") -> list[Row]:
-    """The rows of one cell; if a framework raises, one row with status `failed`."""
+    """The rows of one cell; if a framework raises, one row with that status."""
     try:
         return _float64(cell, size, device) if cell.dtype == "float64" else _float32(cell, size, device)
     except Exception as error:  # whatever a framework raises is this cell's result
-        return [failed(_head(cell, size, device), error)]
+        return [lacking(_head(cell, size, device), error)]
 
 
 def _float64(cell: Cell, size: str, device: str) -> list[Row]:

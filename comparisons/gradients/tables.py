@@ -45,7 +45,7 @@ def _grid(title: str, rows: list[Row], text) -> Table:
 def _verdict(rows: list[Row]) -> str:
     if any(row["status"] == "failed" for row in rows):
         return "FAILED"
-    if any(row["status"] == "unsupported" for row in rows):
+    if all(row["status"] == "unsupported" for row in rows):
         return "-"
     errors = [row[key] for row in rows for key in ("relative_error", "within_torch", "within_jax")]
     worst = max(error for error in errors if error is not None)
@@ -53,7 +53,7 @@ def _verdict(rows: list[Row]) -> str:
 
 
 def _eps(rows: list[Row]) -> str:
-    if any(row["status"] == "unsupported" for row in rows):
+    if all(row["status"] == "unsupported" for row in rows):
         return "-"
     if any(row["status"] != "ok" for row in rows):
         return "FAILED"

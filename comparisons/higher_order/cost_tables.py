@@ -102,7 +102,7 @@ def taylor(rows: list[Row]) -> Table:
 def _exponents(rows: list[Row]) -> str:
     if not rows or any(row["status"] == "failed" for row in rows):
         return "FAILED" if rows else ""
-    if any(row["status"] == "unsupported" for row in rows):
+    if all(row["status"] == "unsupported" for row in rows):
         return "-"
     found = [row[way] for row in rows for way in ("along", "across") if row[way] is not None]
     text = f"{min(found):.2f}" if found else "rounding only"

@@ -18,7 +18,7 @@ from comparisons.frameworks import _jax, _tensor, in_jax, in_torch, jax_scope
 from comparisons.higher_order.counts import MODES
 from comparisons.layout import Arrays, to_flax
 from comparisons.problems import SIZES, Problem, direction, draw, problem
-from comparisons.rows import Row, Unit, failed
+from comparisons.rows import Row, Unit, lacking
 from comparisons.scenarios import EVERY
 from comparisons.testing.slopes import HALVINGS, _exponent, _inner
 
@@ -71,7 +71,7 @@ def rows(side: str, name: str, strategies: tuple[str, ...], size: str = "default
                     row |= {"status": "differs", "reason": f"the Taylor remainder shrinks with {exponents}, not h^3"}
                 found.append(row)
     except Exception as error:  # whatever a framework raises is this problem's result
-        found.append(failed(head, error))
+        found.append(lacking(head, error))
     return found
 
 

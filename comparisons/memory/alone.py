@@ -1,8 +1,7 @@
 """`python -m comparisons.memory.alone FILE`: one JAX program's peak on a GPU, in a fresh process. Prints bytes.
 
 The peak counter of a JAX process cannot be reset, so nothing else may run in it. FILE is a pickle of the serialized
-program and its arguments in NumPy, written by the process that compiled it. The pool is one that is taken at once:
-one that grows hands out whole chunks, of up to twice what was asked for, and counts them.
+program and its arguments in NumPy, written by the process that compiled it.
 """
 
 import os

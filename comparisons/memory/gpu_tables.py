@@ -24,15 +24,15 @@ def summary(rows: list[Row]) -> Table:
         torch, jax = ([row for row in own if said in row] for said in ("accounted", "planned"))
         exact = sum(row["accounted"] == row["requested"] for row in torch)
         inside = workspaces(name, own).lines
-        line = [name, _range(torch, "simulated"), f"{exact} of {len(torch)}"]
-        lines.append([*line, ", ".join(inside[0]) if inside else "-", _range(jax, "planned")])
+        line = [name, _range(torch, "simulated"), f"{exact} of {len(torch)}", ", ".join(inside[0]) if inside else "-"]
+        lines.append([*line, f"{_range(jax, 'planned')} ({len(jax)})" if jax else "not measured"])
     header = ["peaks", "PyTorch above its simulation", "to the byte with workspaces", "the largest, B"]
     return Table("", [*header, "JAX above its plan"], lines)
 
 
 def _range(rows: list[Row], said: str) -> str:
     apart = sorted(_apart(row, said) for row in rows if said in row)
-    return f"{apart[0]:.1%} to {apart[-1]:.1%}" if apart else "-"
+    return f"{apart[0]:.1%} to {apart[-1]:.1%}" if apart else "not simulated"
 
 
 def simulated(name: str, rows: list[Row]) -> Table:

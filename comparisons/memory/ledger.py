@@ -4,7 +4,8 @@ from functools import lru_cache, partial
 
 import jax_impl.memory
 from comparisons.frameworks import jax_scope
-from comparisons.memory import beside, predictions, sides
+from comparisons.memory import predictions, sides
+from comparisons.memory.accounted import accounted
 from comparisons.memory.predictions import Sizes
 from comparisons.problems import SIZES, problem
 from comparisons.rows import Row, Unit, failed
@@ -76,11 +77,11 @@ def _torch(found: list[Row], name: str, strategy: str, size: str, device: str) -
     peak = sides.torch_peak(strategy, side, device) + arguments
     most = max((row["bytes"] for row in found if "bytes" in row), default=0) + arguments
     row = head("peak") | {"bytes": peak, "arguments": arguments}
-    if device == "cuda":
-        row |= beside.torch_peak(name, strategy, size, side, arguments)
     if peak < most:
         row |= {"status": "differs", "reason": f"below the {most:,} B that are held at once"}
     found.append(row)
+    if device == "cuda":
+        row |= accounted(name, strategy, size, side, arguments)
 
 
 def _jax(found: list[Row], name: str, strategy: str, size: str, device: str) -> None:

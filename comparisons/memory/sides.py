@@ -92,10 +92,9 @@ def torch_peak(strategy: str, side: Side, device: str = "cpu") -> int:
         return torch_impl.memory.peak(run(strategy, side), device)
 
 
-def torch_on_gpu(strategy: str, side: Side) -> tuple[int, torch_impl.memory.Workspaces]:
-    """What the peak on a GPU is made of: the bytes asked for, and what operators return and take inside."""
+def torch_accounted(strategy: str, side: Side) -> tuple[int, torch_impl.memory.Workspaces]:
+    """What `torch_peak` on a GPU is made of: the bytes asked for, and what operators return and take inside."""
     with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-        run(strategy, side)()
         _clear_gradients(side)
         requested = torch_impl.memory.requested(run(strategy, side))
         _clear_gradients(side)

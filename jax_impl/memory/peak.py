@@ -41,7 +41,8 @@ def peak(f: Callable, *args: Any) -> Plan:
 def peak_in_use(run: Callable[[], Any]) -> int:
     """The most bytes that this process has ever had on its GPU, once `run()` is over.
 
-    It cannot be reset: measure each cell in a process of its own, with XLA_PYTHON_CLIENT_PREALLOCATE=false.
+    It cannot be reset: measure each cell in a process of its own. It counts whole chunks, which are cut to size in a
+    pool that is taken at once (XLA_PYTHON_CLIENT_PREALLOCATE=true), and up to twice as large in one that grows.
     RuntimeError on the CPU, which keeps no such count.
     """
     jax.block_until_ready(run())

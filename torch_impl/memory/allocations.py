@@ -58,7 +58,7 @@ class Allocations(TorchDispatchMode):
 
 
 class Workspaces(Allocations):
-    """On a GPU, also what each operator's kernels allocate and free inside: `bytes` by name, and the `whole` peak.
+    """On a GPU, also what each operator's kernels allocate and free: the most `inside`, by name, and the `whole` peak.
 
     What the libraries keep from call to call (cuBLAS's workspace) is there before, if the run is not the first.
     """

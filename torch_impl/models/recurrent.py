@@ -41,7 +41,7 @@ def network(params: Params) -> Network:
 
 
 def losses(batch: Batch) -> Losses:
-    """Three losses on the hidden state after the last row."""
+    """Three losses on the hidden state after the last row; on a GPU by PyTorch's own LSTM kernels, not cuDNN's."""
 
     def trunk(p: Params) -> Tensor:
         return call(network(p).trunk, p, "trunk", batch["images"])

@@ -1,6 +1,6 @@
 """What a strip says beyond its rows: its claim, and what only the strategy's code can tell.
 
-Every sentence stands for something that the rows or a run of the code must show: tests/test_strip.py.
+Every sentence stands for something that the rows or a run of the code must show: tests/test_strip_words.py.
 """
 
 from typing import NamedTuple

@@ -61,8 +61,10 @@ def frames(strategy: str, device: str) -> tuple[dict, Frames]:
         return call
 
     def mark(when: str, outputs) -> None:
-        of = next((owner for value, owner in made if value() is outputs), "both").replace("shared", "both")
-        of = "heads" if isinstance(outputs, list) else of
+        several = outputs if isinstance(outputs, list) else [outputs]
+        owners = {owner for value, owner in made if any(value() is output for output in several)}
+        of = "heads" if len(owners) > 1 else "".join(owners) or "both"
+        of = of.replace("shared", "both")
         found.append((f"{when} {of}", look()))
         if when == "before":
             name(outputs)
