@@ -85,13 +85,14 @@ def _strip(run: Run, name: str, found: dict[tuple[str, str], list[Row]]) -> dict
         for frame in side.get("frames", []):
             frame["column"] = columns.index(frame["phase"]) + 1
     most = max((frame["held"]["total"] for side in sides for frame in side.get("frames", [])), default=0)
-    found_of = {
+    return {
         "strategy": name,
         "claim": SAID[name].claim if name in SAID else "",
+        "sides": sides,
+        "columns": max(len(columns), 4),
         "most": most,
         "open": name in FIRST,
     }
-    return found_of | {"sides": sides, "columns": max(len(columns), 4)}
 
 
 def _side(run: Run, name: str, framework: str, rows: list[Row]) -> dict[str, Any]:
@@ -109,7 +110,7 @@ def _side(run: Run, name: str, framework: str, rows: list[Row]) -> dict[str, Any
         tensors = [*members]
         phase, held = tensors[0]["phase"], _held(run, tensors)
         if phase.startswith("after"):
-            done |= {phase[-1]} & {*"AB"} or {*"AB"}
+            done |= {"after A": {"A"}, "after B": {"B"}}.get(phase, {"A", "B"})
         why = cause(tensors, before, seen, done, said)
         seen |= {row["tensor"] for row in tensors if row["alive"]}
         drawn = blocks(run, tensors, seen, heads)
