@@ -26,7 +26,8 @@ def cause(tensors: Sequence[Row], before: Sequence[Row], seen: set[int], done: s
         return f"drops {freed}, {saves}" if freed else saves
     if freed:
         frees = "all of it" if not now and " and " in freed else freed
-        return f"frees {frees}{_stays(tensors, done, said)}"
+        unasked = "no `retain_graph`: " if said.why == RETAINED and not in_jax else ""
+        return f"{unasked}frees {frees}{_stays(tensors, done, said)}"
     if in_jax:
         return f"nothing freed: the {'pullbacks are' if said.pulled == APART else 'pullback is'} still there"
     return f"nothing freed: {RETAINED}" if said.why == RETAINED else "nothing freed"

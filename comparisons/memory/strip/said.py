@@ -16,7 +16,9 @@ RESIDUALS = (
     "copy of the batch; weights are not counted."
 )
 AT_ONCE = "each head is one call of `jax.grad` and leaves no block."
-TRUNK_FOR_EACH = f"`jax.vjp` of the trunk gives one pullback, pulled by A, then by B; {AT_ONCE}"
+TRUNK_FOR_EACH = (
+    f"`jax.vjp` of the trunk gives one pullback, its backward as a function, pulled by A, then by B; {AT_ONCE}"
+)
 TRUNK_FOR_BOTH = f"`jax.vjp` of the trunk gives one pullback, pulled once for both; {AT_ONCE}"
 ALL_FOR_EACH = "`jax.vjp` of trunk and heads together gives one pullback, pulled for A, then for B."
 ALL_FOR_BOTH = "`jax.vjp` of trunk and heads together gives one pullback, pulled once for both."
