@@ -23,6 +23,7 @@ ONE_SIDED = {
     ("first_order/tree.py", "head_grads"): "torch: several heads in one backward; XLA has no call to save",
     ("first_order/tree.py", "reached"): "torch: the graph says it; in JAX an untouched parameter has zeros",
     ("first_order/tree.py", "one_hot"): "jax: cotangents are a dict like the losses; torch stacks the losses first",
+    ("memory/allocations.py", ""): "torch: what operators return, as they run; JAX's shapes are in the trace",
     ("models/attention.py", "attend"): "jax: Flax's own attention takes a float64 softmax in float32",
     (
         "pitfalls/compiled.py",
@@ -53,7 +54,7 @@ NAMES = sorted(set(SIDES["torch_impl"]) | set(SIDES["jax_impl"]))
 # What goes wrong differs: a pitfall's remedy stands where the failure is, and takes what the failure needs.
 PITFALLS = [name for name in NAMES if name[0].startswith("pitfalls/")]
 # Each framework has its own: what has no second derivative; saved tensors of a graph, and residuals of a pullback.
-OWN = [name for name in NAMES if name[0].startswith("memory/") or (name[0] == "higher_order/limits.py" and name[1])]
+OWN = [name for name in NAMES if name[0].startswith(("memory/", "higher_order/limits.py")) and name[1]]
 MIRRORED = [name for name in NAMES if name not in PITFALLS + OWN]
 
 

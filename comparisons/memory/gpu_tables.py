@@ -37,11 +37,12 @@ def _range(rows: list[Row], said: str) -> str:
 
 def simulated(name: str, rows: list[Row]) -> Table:
     """PyTorch's peaks, and whether what operators return and take inside is all that was asked for."""
-    own = [row for row in rows if "simulated" in row]
-    near = sum(abs(_apart(row, "simulated")) <= GOAL for row in own)
+    own = [row for row in rows if "accounted" in row]
+    apart = [abs(_apart(row, "simulated")) for row in own if "simulated" in row]
+    near = f"{sum(size <= GOAL for size in apart)} of {len(apart)} peaks within {GOAL:.0%} of the simulation (the goal)"
     exact = sum(row["accounted"] == row["requested"] for row in own)
-    title = f"{name} on a GPU, PyTorch: {near} of {len(own)} peaks within {GOAL:.0%} of the simulation (the goal); "
-    title += f"with what kernels take inside, {exact} of {len(own)} to the byte, but for the allocator's rounding"
+    title = f"{name} on a GPU, PyTorch: {near if apart else 'not simulated'}; with what kernels take inside, "
+    title += f"{exact} of {len(own)} to the byte, but for the allocator's rounding"
     lines = [[*_beside(row, "simulated"), f"{row['bytes'] - row['requested']:,}"] for row in own]
     return Table(title, ["strategy", "peak", "simulated", "apart", "rounding"], lines)
 
@@ -64,7 +65,8 @@ def planned(name: str, rows: list[Row]) -> Table:
 
 
 def _beside(row: Row, said: str) -> list[str]:
-    return [row["strategy"], f"{row['bytes']:,}", f"{row[said]:,}", f"{_apart(row, said):+.1%}"]
+    told = [f"{row[said]:,}", f"{_apart(row, said):+.1%}"] if said in row else ["-", "-"]
+    return [row["strategy"], f"{row['bytes']:,}", *told]
 
 
 def _apart(row: Row, said: str) -> float:
