@@ -91,7 +91,7 @@ def memory(
     """What is held, to the byte, and when is it let go? Measured beside what a closed form predicts."""
     from comparisons.memory import request
 
-    grid = request.cells(problem or (), strategy or (), full, size, device, simulate, fits, plans)
+    grid = request.cells(problem or (), strategy or (), full, size, device, simulate, fits, plans, curves)
     usage.writable("--json", json)
     usage.frameworks()
     usage.device(device)

@@ -21,7 +21,7 @@ def rows() -> list[Row]:
         row = head | {"id": f"contrast/{framework}", "kind": "block", "path": "README.md", "code": block["code"]}
         try:
             row |= {"printed": readme.output(block["code"])}
-            if row["printed"] != found[0]["printed"] if found else False:
+            if found and row["printed"] != found[0].get("printed", row["printed"]):
                 row |= {"status": "differs", "reason": f"it prints {row['printed']!r}"}
         except Exception as error:
             row = failed(row, error)

@@ -3,14 +3,16 @@
 from typing import Any
 
 from comparisons.memory import gpu_tables
+from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
+from comparisons.scenarios import STRATEGIES
 
 
 def text(document: dict[str, Any], path: str) -> str:
     """The section, of one results file."""
-    peaks = gpu_tables.summary([row for row in document["memory"] if row["size"] == "large"])
-    parts = [gradients(document, path), peaks.markdown(), times(document["cost"])]
-    return "\n\n".join([*parts, precision(document["cost"])])
+    memory, cost = document["memory"], document["cost"]
+    parts = [gradients(document, path), held(memory), gpu_tables.summary(memory).markdown()]
+    return "\n\n".join([*parts, times(cost), precision(cost)])
 
 
 def gradients(document: dict[str, Any], path: str) -> str:
@@ -20,7 +22,19 @@ def gradients(document: dict[str, Any], path: str) -> str:
     versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
     counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
     apart = f"float64 apart by at most {worst:.1e} of leaf scale"
-    return f"{counted}, {apart}. Not implemented in PyTorch: {', '.join(lacks)}."
+    measured = {(row["problem"], row["strategy"]) for row in rows}
+    missing = {of: [f"`{name}`" for name in STRATEGIES if (of, name) not in measured] for of in SIZES}
+    second = ["second order"] if all(row["order"] == 1 for row in rows) else []
+    parts = [*second, *(f"{', '.join(names)} of {of}" for of, names in missing.items() if names)]
+    return f"{counted}, {apart}. Not implemented in PyTorch: {', '.join(lacks)}. Not measured: {'; '.join(parts)}."
+
+
+def held(rows: list[Row]) -> str:
+    """What waits for a backward, beside a second instrument, the closed forms, and 0 B once all is dropped."""
+    said = [row for row in rows if row.get("predicted") is not None]
+    equal = sum(row["bytes"] == row["predicted"] for row in said)
+    by = "by a second instrument, by the closed forms of many_heads, or 0 B once all is dropped"
+    return f"Bytes held between passes: {equal} of {len(said)} are what was said before ({by})."
 
 
 def times(rows: list[Row]) -> str:

@@ -14,6 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, autograd
 
+from torch_impl.first_order.tree import behind
+
 
 class Raised(NamedTuple):
     """What a call raises: the exception's name, the first line of its text, and the graph node or line it came from."""
@@ -107,13 +109,8 @@ def saved(*apart: Tensor) -> Iterator[Saved]:
 
 def nodes(*outputs: Tensor) -> dict:
     """Every node of the graphs behind the outputs, with its name."""
-    found, todo = {}, [output.grad_fn for output in outputs]
-    while todo:
-        node = todo.pop()
-        if node is not None and node not in found:
-            found[node] = node.name().removeprefix("torch::autograd::")
-            todo += [parent for parent, _ in node.next_functions]
-    return found
+    every = (node for output in outputs for node in behind(output))
+    return {node: node.name().removeprefix("torch::autograd::") for node in every}
 
 
 def residual_bytes(pullback, *apart: jax.Array) -> int:

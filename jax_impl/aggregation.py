@@ -16,15 +16,20 @@ from jax_impl.models.losses import Params
 def gramian(grads: Mapping[str, Params]) -> Array:
     """Two losses conflict where their gradients' inner product is negative; all the products, (K, K).
 
-    `jax_impl.gram.gram` gives the same without forming the gradients.
+    In float32 at least. `jax_impl.gram.gram` gives the same without forming the gradients.
     """
     rows = jnp.stack([ravel_pytree(grad)[0] for grad in grads.values()])
+    rows = rows.astype(jnp.promote_types(rows.dtype, jnp.float32))
     return rows @ rows.T
 
 
 def combine(grads: Mapping[str, Params], weights: Array) -> Params:
     """The gradient of the weighted sum of the losses, from their gradients."""
-    return jax.tree.map(lambda *gs: sum(w * g for w, g in zip(weights, gs, strict=True)), *grads.values())
+
+    def total(*gs: Array) -> Array:
+        return sum(w * g for w, g in zip(weights, gs, strict=True)).astype(gs[0].dtype)
+
+    return jax.tree.map(total, *grads.values())
 
 
 def pcgrad(gram: Array, order: Sequence[Sequence[int]] | None = None) -> Array:
@@ -35,7 +40,7 @@ def pcgrad(gram: Array, order: Sequence[Sequence[int]] | None = None) -> Array:
     """
     every, weights = range(len(gram)), jnp.eye(len(gram), dtype=gram.dtype)
     for i in every:
-        for j in order[i] if order else every:
+        for j in every if order is None else order[i]:
             if j != i:
                 conflict = jnp.minimum(weights[i] @ gram[j], 0)
                 weights = weights.at[i, j].add(-conflict / _nonzero(gram[j, j]))
@@ -47,7 +52,7 @@ def upgrad(gram: Array, sweeps: int = 1000) -> Array:
 
     A sweep may also take back what an earlier one added, and they end at the projection on the dual cone (Hildreth's
     method; near-parallel conflicts take many). The moved gradients add up; the paper takes their mean. Quinton and
-    Rey, 2024, arXiv:2406.16232.
+    Rey, 2024, arXiv:2406.16232. NaN where it still moves after `sweeps`.
     """
     own = jnp.eye(len(gram), dtype=gram.dtype)
 
@@ -60,11 +65,12 @@ def upgrad(gram: Array, sweeps: int = 1000) -> Array:
         return before, added, count
 
     def moving(carry):
-        before, added, count = carry
-        return (count < sweeps) & (jnp.abs(added - before).max() > _rounding(gram) * jnp.abs(added).max())
+        before, added, _ = carry
+        return jnp.abs(added - before).max() > _rounding(gram) * jnp.abs(added).max()
 
-    _, added, _ = jax.lax.while_loop(moving, sweep, sweep((None, jnp.zeros_like(gram), 0)))
-    return (own + added).sum(0)
+    first = sweep((None, jnp.zeros_like(gram), 0))
+    last = jax.lax.while_loop(lambda carry: (carry[2] < sweeps) & moving(carry), sweep, first)
+    return jnp.where(moving(last), jnp.nan, (own + last[1]).sum(0))
 
 
 def mgda(gram: Array, steps: int = 1000) -> Array:
@@ -81,7 +87,7 @@ def mgda(gram: Array, steps: int = 1000) -> Array:
 
     def unequal(carry):
         weights, count = carry
-        return (count < steps) & (extremes(weights)[2] > _rounding(gram) * gram.diagonal().max())
+        return (count < steps) & ~(extremes(weights)[2] <= _rounding(gram) * gram.diagonal().max())
 
     def move(carry):
         weights, count = carry

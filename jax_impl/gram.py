@@ -10,7 +10,7 @@ from jax_impl.models.losses import Losses, Params
 
 
 def gram(losses: Losses, params: Params) -> Array:
-    """`gramian` of the K gradients, (K, K), and of the trunk's gradients one parameter's at a time need be alive.
+    """`gramian` of the K gradients, (K, K), with the trunk's gradients formed for one parameter at a time.
 
     The heads go first, one by one. Then all K cotangents go through the trunk as one batch. Each parameter's K
     gradients meet in one product, after which nothing reads them: inside a `jit`, XLA gives their memory to the next.
@@ -22,11 +22,14 @@ def gram(losses: Losses, params: Params) -> Array:
     products = jnp.zeros((len(grads), len(grads)), jnp.result_type(*through.values()))
     for name in params:
         own = {k: direct[name] for k, (direct, _) in enumerate(grads) if name in read[k]}
-        at = jnp.arange(len(grads)) if name in shared else jnp.array(list(own), int)
-        rows = through[name] if name in shared else jnp.stack(list(own.values()))
         if name in shared:
+            at, rows = jnp.arange(len(grads)), through[name]
             for k, g in own.items():
                 rows = rows.at[k].add(g)
+        elif own:
+            at, rows = jnp.array(list(own)), jnp.stack(list(own.values()))
+        else:
+            continue
         rows = rows.reshape(len(at), -1)
         products = products.at[at[:, None], at].add(rows @ rows.T)
     return products

@@ -13,7 +13,7 @@ from comparisons.problems import SIZES
 from comparisons.scenarios import STRATEGIES
 
 # PyTorch's first forward-mode derivative compiles its own rules with the torch.jit that it deprecates.
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit")
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])

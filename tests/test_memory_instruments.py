@@ -1,8 +1,11 @@
 """The instruments on a reader's own code: the public names, compiled calls, refusals; and no growth over many steps."""
 
 import gc
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -10,6 +13,8 @@ import jax.numpy as jnp
 import pytest
 import torch
 from flax import nnx
+from torch import nn
+from torch.utils.checkpoint import checkpoint, create_selective_checkpoint_contexts
 
 import gradparity
 import jax_impl.first_order
@@ -21,7 +26,7 @@ from comparisons.scenarios import STRATEGIES
 from torch_impl.memory import lifetime
 from torch_impl.memory.peak import _events
 
-pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit")
 ROOT = Path(__file__).parent.parent
 SIZES = {"batch": 4, "width": 4, "depth": 2, "losses": 3}
 OWN_MODEL = """
@@ -271,3 +276,95 @@ def test_the_cycle_of_create_graph_grows_with_its_steps_and_is_cured(steps):
     found = lifetime.reference_cycle(steps=steps, n=16)
     assert found[f"{steps} steps"] == steps * found["one step"] > 0
     assert found["cured"] == 0
+
+
+def test_an_input_that_dies_lends_its_address_to_no_activation():
+    w = torch.ones(64, 64, requires_grad=True)
+    for _ in range(5):
+        with torch_impl.memory.held(w, torch.ones(64, 64)) as ledger:
+            loss = torch.tanh(torch.exp(w)).sum()
+        assert ledger.kept == {"activation": 2 * 64 * 64 * 4, "parameter": 0, "input": 0}
+        del loss
+
+
+@pytest.mark.parametrize("selective", [False, True])
+def test_looking_at_a_checkpoint_does_not_run_it(selective):
+    calls = []
+
+    def segment(x, w):
+        calls.append(1)
+        return torch.tanh(x @ w)
+
+    context = partial(create_selective_checkpoint_contexts, [torch.ops.aten.mm.default])
+    options = {"context_fn": context} if selective else {}
+    w, x = torch.ones(4, 4, requires_grad=True), torch.ones(3, 4)
+    with torch_impl.memory.held(w, x) as ledger:
+        losses = {"loss": checkpoint(segment, x, w, use_reentrant=False, **options).sum()}
+    for _ in range(2):
+        ledger.saved(losses)
+    assert len(calls) == 1
+    losses["loss"].backward()
+    assert len(calls) == 2
+
+
+def test_after_a_step_the_ledger_lists_what_is_left():
+    """What has changed in place is an error of the backward, not of looking."""
+    model, x = nn.Sequential(nn.Linear(8, 8), nn.Tanh(), nn.Linear(8, 1)), torch.ones(4, 8)
+    with torch_impl.memory.held(model, x) as ledger:
+        losses = {"a": model(x).sum(), "b": model(x).pow(2).sum()}
+    losses["a"].backward()
+    torch.optim.SGD(model.parameters(), 0.1).step()
+    rows = ledger.saved(losses)
+    assert sum({r.storage: r.bytes for r in rows if r.kind == "activation"}.values()) == ledger.bytes == 144
+    assert {row.losses for row in rows} == {("b",)}
+    with pytest.raises(RuntimeError, match="was changed in place after the forward"):
+        losses["b"].backward()
+
+
+def test_two_threads_record_beside_each_other():
+    w = torch.ones(4, requires_grad=True)
+    with torch_impl.memory.held(w) as ledger, ThreadPoolExecutor() as pool:
+        other = pool.submit(lambda: torch_impl.memory.held(w).__enter__()).result()
+        loss = w.exp().sum()
+    assert (ledger.bytes, other.bytes) == (16, 0)
+    del loss
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda w, ledger: torch_impl.memory.held(w.to_sparse()), TypeError, "got a torch.sparse_coo tensor in it"),
+        (lambda w, ledger: ledger.saved({1: w}), TypeError, "got a dict with keys of int"),
+        (lambda w, ledger: torch_impl.memory.held(jax.vjp(jnp.sin, 1.0)[1]), TypeError, "take `jax_impl.memory.held"),
+        (
+            lambda w, ledger: torch_impl.memory.peak(lambda: torch_impl.memory.peak(lambda: w + 1)),
+            RuntimeError,
+            "`peak` is already recording",
+        ),
+    ],
+)
+def test_what_cannot_be_recorded_is_one_clear_line(call, error, message):
+    w = nn.Parameter(torch.ones(2, 2))
+    with pytest.raises(error, match=message) as raised:
+        call(w, torch_impl.memory.held(w))
+    assert "\n" not in str(raised.value)
+
+
+def test_a_sparse_tensor_that_is_saved_is_refused_by_name():
+    w = torch.ones(4, 4, requires_grad=True)
+    with pytest.raises(TypeError, match="`held` counts the bytes of strided"), torch_impl.memory.held(w):
+        torch.sparse.mm(torch.eye(4).to_sparse(), w)
+
+
+def test_arrays_on_several_devices_are_counted():
+    """Two devices exist only in a process that asks for them before JAX starts."""
+    code = """
+import jax, jax.numpy as jnp, jax_impl.memory
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+x = jax.device_put(jnp.ones(8), NamedSharding(Mesh(jax.devices(), "d"), PartitionSpec("d")))
+_, pullback = jax.vjp(lambda x: jnp.sin(x).sum(), x)
+print(jax_impl.memory.held(pullback).bytes)
+"""
+    flags = os.environ | {"XLA_FLAGS": "--xla_force_host_platform_device_count=2", "JAX_PLATFORMS": "cpu"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=flags, check=True)
+    assert done.stdout == "32\n"

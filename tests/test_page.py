@@ -21,7 +21,7 @@ from comparisons.page.layered import layout
 
 pytestmark = [
     pytest.mark.xdist_group("page"),
-    pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning"),
+    pytest.mark.filterwarnings("ignore:.torch.jit"),
 ]
 ROOT = Path(__file__).parent.parent
 NUMBER = re.compile(r"[-+]?\d[\d,]*(\.\d+)?(e[-+]?\d+)?")

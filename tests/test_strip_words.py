@@ -20,7 +20,8 @@ from comparisons.memory.strip import said
 from comparisons.memory.strip.said import SAID
 from comparisons.memory.strip.stage import around, problem
 from comparisons.page.sections import strip
-from torch_impl.memory.held import nodes, saved_tensors
+from torch_impl.first_order.tree import behind
+from torch_impl.memory.held import saved_tensors
 
 ROOT = Path(__file__).parent.parent
 (RUN,) = page.read([ROOT / "results" / "cpu.json"])
@@ -173,9 +174,9 @@ def test_a_retained_head_does_keep_its_input():
     torch.autograd.grad(a, leaves, retain_graph=True, allow_unused=True)
     torch.autograd.grad(b, leaves, allow_unused=True)
     key = features[0].untyped_storage()._cdata
-    holders = [n for n in nodes(a) if key in {t.untyped_storage()._cdata for t in saved_tensors(n)}]
+    holders = [n for n in behind(a) if key in {t.untyped_storage()._cdata for t in saved_tensors(n)}]
     assert [node.name() for node in holders] == ["AddmmBackward0"]
-    assert not set(holders) & set(nodes(b))
+    assert not set(holders) & set(behind(b))
 
 
 @pytest.mark.parametrize("name", SAID)

@@ -193,12 +193,6 @@ def test_pytorchs_own_clipping_is_a_millionth_short():
     assert p.grad.norm().item() < 1 - 1e-7
 
 
-def test_a_missing_gradient_is_named():
-    grads = {"a": {"w": torch.ones(2)}, "b": {"w": None}}
-    with pytest.raises(ValueError, match="`grads` has None for d b / d w: take it with `materialize_grads=True`"):
-        torch_impl.aggregation.gramian(grads)
-
-
 def test_jax_gives_zeros_where_pytorch_gives_none():
     with jax_scope("float64", "cpu"):
         grads = {"a": {"w": jnp.ones(2)}, "b": {"w": jnp.zeros(2)}}

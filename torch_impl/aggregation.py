@@ -8,26 +8,27 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from torch_impl.models.losses import Params
+from torch_impl.first_order.tree import Gradient, add
 
 
-def gramian(grads: Mapping[str, Params]) -> Tensor:
+def gramian(grads: Mapping[str, Gradient]) -> Tensor:
     """Two losses conflict where their gradients' inner product is negative; all the products, (K, K).
 
-    `torch_impl.gram.gram` gives the same without forming the gradients.
+    In float32 at least. None adds nothing. `torch_impl.gram.gram` gives the same without forming the gradients.
     """
-    for loss, grad in grads.items():
-        for name, g in grad.items():
-            if g is None:
-                raise ValueError(f"`grads` has None for d {loss} / d {name}: take it with `materialize_grads=True`")
-    rows = torch.stack([torch.cat([g.flatten() for g in grad.values()]) for grad in grads.values()])
+    zeros = {name: torch.zeros_like(g) for grad in grads.values() for name, g in grad.items() if g is not None}
+    filled = [[zeros[name] if g is None else g for name, g in grad.items() if name in zeros] for grad in grads.values()]
+    rows = torch.stack([torch.cat([g.flatten() for g in grad]) for grad in filled])
+    rows = rows.to(torch.promote_types(rows.dtype, torch.float32))
     return rows @ rows.T
 
 
-def combine(grads: Mapping[str, Params], weights: Tensor) -> Params:
-    """The gradient of the weighted sum of the losses, from their gradients."""
-    names = next(iter(grads.values()))
-    return {n: sum(w * grad[n] for w, grad in zip(weights, grads.values(), strict=True)) for n in names}
+def combine(grads: Mapping[str, Gradient], weights: Tensor) -> Gradient:
+    """The gradient of the weighted sum of the losses, from their gradients; None where all of them are."""
+    total: Gradient = dict.fromkeys(next(iter(grads.values())))
+    for weight, grad in zip(weights, grads.values(), strict=True):
+        total = add(total, {name: None if g is None else weight * g for name, g in grad.items()})
+    return total
 
 
 def pcgrad(gram: Tensor, order: Sequence[Sequence[int]] | None = None) -> Tensor:
@@ -38,7 +39,7 @@ def pcgrad(gram: Tensor, order: Sequence[Sequence[int]] | None = None) -> Tensor
     """
     every, weights = range(len(gram)), torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     for i in every:
-        for j in order[i] if order else every:
+        for j in every if order is None else order[i]:
             if j != i:
                 conflict = (weights[i] @ gram[j]).clamp(max=0)
                 weights[i, j] -= conflict / _nonzero(gram[j, j])
@@ -50,7 +51,7 @@ def upgrad(gram: Tensor, sweeps: int = 1000) -> Tensor:
 
     A sweep may also take back what an earlier one added, and they end at the projection on the dual cone (Hildreth's
     method; near-parallel conflicts take many). The moved gradients add up; the paper takes their mean. Quinton and
-    Rey, 2024, arXiv:2406.16232.
+    Rey, 2024, arXiv:2406.16232. ValueError where it still moves after `sweeps`.
     """
     own = torch.eye(len(gram), dtype=gram.dtype, device=gram.device)
     added = torch.zeros_like(gram)
@@ -59,9 +60,9 @@ def upgrad(gram: Tensor, sweeps: int = 1000) -> Tensor:
         for j in range(len(gram)):
             inner = (own + added) @ gram[j]
             added[:, j] = (added[:, j] - inner / _nonzero(gram[j, j])).clamp(min=0)
-        if (added - before).abs().max() <= _rounding(gram) * added.abs().max():
-            break
-    return (own + added).sum(0)
+        if not (added - before).abs().max() > _rounding(gram) * added.abs().max():
+            return (own + added).sum(0)
+    raise ValueError(f"`sweeps` = {sweeps} leave the weights moving, as where gradients are near to opposite: raise it")
 
 
 def mgda(gram: Tensor, steps: int = 1000) -> Tensor:

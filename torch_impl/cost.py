@@ -13,7 +13,8 @@ def flops(function: Callable, *args) -> int:
     """The multiplications and additions of every matrix product and convolution that `function(*args)` runs.
 
     Counted as the operators are dispatched, by PyTorch's own formulas, backward included, elementwise work left out.
-    A fused operator without a formula counts as nothing: a float32 LSTM on the CPU is one (take float64).
+    A fused operator without a formula counts as nothing: a float32 LSTM on the CPU is one (take float64). A grouped
+    convolution's backward counts for more than it is.
     """
     with _Counter() as counter:
         function(*args)
@@ -27,6 +28,14 @@ def ready(result):
     return result
 
 
+aten = torch.ops.aten
+FORMULAS = flop_registry | {  # which lacks products with a vector
+    aten.mv: lambda a, x, out_val: 2 * a.numel(),
+    aten.addmv: lambda y, a, x, out_val, **scales: 2 * a.numel(),
+    aten.dot: lambda x, y, out_val: 2 * x.numel(),
+}
+
+
 class _Counter(TorchDispatchMode):
     """`FlopCounterMode` without its module tracker, whose hooks refuse `autograd.grad` with respect to a leaf."""
 
@@ -34,6 +43,6 @@ class _Counter(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         result = func(*args, **(kwargs or {}))
-        if func._overloadpacket in flop_registry:
-            self.total += flop_registry[func._overloadpacket](*args, **(kwargs or {}), out_val=result)
+        if func._overloadpacket in FORMULAS:
+            self.total += FORMULAS[func._overloadpacket](*args, **(kwargs or {}), out_val=result)
         return result

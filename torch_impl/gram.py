@@ -10,7 +10,7 @@ from torch_impl.models.losses import Losses, Params
 
 
 def gram(losses: Losses, params: Params) -> Tensor:
-    """`gramian` of the K gradients, (K, K), and of the trunk's gradients one parameter's at a time is alive.
+    """`gramian` of the K gradients, (K, K), with the trunk's gradients formed for one parameter at a time.
 
     The heads go first, in one backward. Then all K cotangents go through the trunk as one batch, and a hook on each
     parameter turns its K gradients into products as soon as they are there. A linear layer gets its cotangents
@@ -27,6 +27,8 @@ def gram(losses: Losses, params: Params) -> Tensor:
         if own and name not in shared:
             rows, at = torch.stack(list(own.values())).flatten(1), torch.tensor(list(own), device=dz.device)
             products.index_put_((at[:, None], at), rows @ rows.T, accumulate=True)
+    if not shared:
+        return products
 
     def multiply(name: str, rows: Tensor) -> Tensor:
         for k, g in touching[name].items():

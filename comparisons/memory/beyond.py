@@ -13,9 +13,11 @@ from comparisons.scenarios import Cell
 
 ASSUMES = {
     "torch": "PyTorch's operators on tensors without memory, attention by its math backend; no workspaces, no rounding",
-    "jax": "no kernels: arguments, results and what a pullback holds outside `jit`, by shape",
+    "jax": "no kernels and no scratch: arguments and results, by shape",
     "plan": "XLA's plan for the CPU, one program",
 }
+LSTM = "no bytes of the LSTM's kernel, of a size that it alone knows"
+PEAKS = ("peak", "plan")
 
 
 def units(grid: list[Cell], size: str, plans: bool, fits: str | None) -> list[Unit]:
@@ -41,7 +43,8 @@ def rows(part, name: str, strategy: str, size: str, limit: int | None = None) ->
     try:
         found = part(name, strategy, size)
         return [
-            row | {"limit": limit, "fits": row["bytes"] <= limit} if limit and "bound" in row else row for row in found
+            row | {"limit": limit, "fits": row["bytes"] <= limit} if limit and row["phase"] in PEAKS else row
+            for row in found
         ]
     except Exception as error:
         return [failed(head("torch" if part is _torch else "jax", name, strategy, size, ""), error)]
@@ -63,6 +66,8 @@ def _torch(name: str, strategy: str, size: str) -> list[Row]:
         found.append(own("forward") | {"status": "unsupported", "reason": why})
     else:
         _phases(found, own, marks)
+        if name in simulated.BY_DEVICE:
+            found = [row | {"bound": simulated.LOWER, "assumes": LSTM} if row["bytes"] else row for row in found]
     bound = simulated.bound(name, strategy)
     return [*found, own("peak") | _figures(peak + arguments, bound, ASSUMES["torch"]) | {"arguments": arguments}]
 
@@ -75,9 +80,8 @@ def _jax(name: str, strategy: str, size: str) -> list[Row]:
         _phases(found, own, marks)
     else:
         found.append(own("forward") | {"status": "unsupported", "reason": WHY_NO_PHASES["jax"]})
-    most = arguments + results + max((size for _, size in marks), default=0)
     figures = {"arguments": arguments, "output": results}
-    return [*found, own("peak") | _figures(most, simulated.LOWER, ASSUMES["jax"]) | figures]
+    return [*found, own("peak") | _figures(arguments + results, simulated.LOWER, ASSUMES["jax"]) | figures]
 
 
 def _plan(name: str, strategy: str, size: str) -> list[Row]:

@@ -1,11 +1,12 @@
 """What the simulated ledger says of a machine: which strategies fit, and by whose kernels."""
 
 import re
+from fractions import Fraction
 
 from comparisons.rows import Row, Table
 from comparisons.usage import BadUsage
 
-LOWER = "lower bound"
+LOWER, UPPER = "lower bound", "upper bound"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 GOAL = "goal: 60 s and 2 GiB"
 
@@ -13,25 +14,29 @@ GOAL = "goal: 60 s and 2 GiB"
 def parsed(text: str) -> int:
     """80GB, 80GiB, 512MB or 1.5TB in bytes; BadUsage for anything else."""
     found = re.fullmatch(r"(\d+(?:\.\d+)?) ?([KMGT]i?)?B", text.strip(), re.IGNORECASE)
-    size = int(float(found[1]) * UNITS[(found[2] or "").upper()]) if found else 0
+    size = int(Fraction(found[1]) * UNITS[(found[2] or "").upper()]) if found else 0
     if size < 1:
         raise BadUsage(f"--fits {text!r} is not a size: give a number and a unit, such as 80GB, 80GiB or 512MB")
     return size
 
 
 def tables(rows: list[Row]) -> list[Table]:
-    """The strategies whose peak is within the limit, the smallest first; a compiled plan stands for its lower bound."""
+    """The strategies that fit, the smallest first, and those that may; a compiled plan stands for its lower bound.
+
+    A lower bound within the limit may fit, and so may an upper bound above it.
+    """
     best = {(row["framework"], row["problem"], row["strategy"]): row for row in rows if "limit" in row}
-    within = sorted((row for row in best.values() if row["fits"]), key=lambda row: row["bytes"])
     found = []
     for side in ("torch", "jax"):
         of = [row for row in best.values() if row["framework"] == side]
         for assumes in dict.fromkeys(row["assumes"] for row in of):
             group = [row for row in of if row["assumes"] == assumes]
-            own = [row for row in within if row in group]
+            sure = [row for row in group if row["fits"] and row["bound"] != LOWER]
+            may = [row for row in group if row["bound"] == (LOWER if row["fits"] else UPPER)]
+            own = sorted([*sure, *may], key=lambda row: row["bytes"])
             lines = [[row["strategy"], row["problem"], side, f"{row['bytes']:,}", row["bound"]] for row in own]
-            may = "" if any(row["bound"] != LOWER for row in group) else "may "
-            title = f"{len(lines)} of {len(group)} {may}fit in {group[0]['limit']:,} B. Assumed: {assumes}"
+            told = f"{len(sure)} of {len(group)} fit in {group[0]['limit']:,} B{f', {len(may)} may' if may else ''}"
+            title = f"{told}. Assumed: {assumes}"
             found.append(Table(title, ["strategy", "problem", "side", "bytes", "bound"], lines))
     return found
 

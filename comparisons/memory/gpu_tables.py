@@ -1,6 +1,8 @@
 """A GPU's peaks beside what was said of them before: PyTorch's by simulation, JAX's by the program's plan."""
 
+from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
+from comparisons.scenarios import STRATEGIES
 
 GOAL = 0.02  # how far a peak may be from its simulation
 
@@ -16,23 +18,25 @@ def tables(rows: list[Row]) -> list[Table]:
 
 
 def summary(rows: list[Row]) -> Table:
-    """A line a problem: how far PyTorch's peaks lie above the simulation, by what, and JAX's above the plan."""
+    """A line a problem: how many peaks were measured, how far above what was said of them, and by what workspaces."""
     lines = []
-    peaks = [row for row in rows if row["phase"] == "peak"]
-    for name in dict.fromkeys(row["problem"] for row in peaks):
-        own = [row for row in peaks if row["problem"] == name]
-        torch, jax = ([row for row in own if said in row] for said in ("accounted", "planned"))
+    for name in SIZES:
+        own = [row for row in rows if row["problem"] == name and row["phase"] == "peak"]
+        torch, jax = ([row for row in own if row["framework"] == side] for side in ("torch", "jax"))
         exact = sum(row["accounted"] == row["requested"] for row in torch)
-        inside = workspaces(name, own).lines
-        line = [name, _range(torch, "simulated"), f"{exact} of {len(torch)}", ", ".join(inside[0]) if inside else "-"]
-        lines.append([*line, f"{_range(jax, 'planned')} ({len(jax)})" if jax else "not measured"])
-    header = ["peaks", "PyTorch above its simulation", "to the byte with workspaces", "the largest, B"]
-    return Table("", [*header, "JAX above its plan"], lines)
+        inside = workspaces(name, torch).lines
+        line = [name, _range(torch, "simulated"), f"{exact} of {len(torch)}" if torch else "-"]
+        lines.append([*line, ", ".join(inside[0]) if inside else "-", _range(jax, "planned")])
+    header = ["peaks (strategies measured)", "PyTorch above its simulation", "to the byte with workspaces"]
+    return Table("", [*header, "the largest, B", "JAX above its plan"], lines)
 
 
 def _range(rows: list[Row], said: str) -> str:
+    if not rows:
+        return "not measured"
     apart = sorted(_apart(row, said) for row in rows if said in row)
-    return f"{apart[0]:.1%} to {apart[-1]:.1%}" if apart else "not simulated"
+    found = f"{apart[0]:.1%} to {apart[-1]:.1%}" if apart else "not simulated"
+    return f"{found} ({len(rows)} of {len(STRATEGIES)})"
 
 
 def simulated(name: str, rows: list[Row]) -> Table:

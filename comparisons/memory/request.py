@@ -18,17 +18,20 @@ def cells(
     simulate: bool,
     fits: str | None,
     plans: bool,
+    curves: bool,
 ) -> list[Cell]:
     """The cells that were asked for."""
     known("--size", [size], ("tiny", "default", "large", *BEYOND))
     known("--strategy", strategies, STRATEGIES)
     known("--problem", problems, BEYOND.get(size, SIZES))
-    for given, flag in ((fits, "--fits"), (plans, "--plans"), (size in BEYOND, f"--size {size}")):
+    for given, flag in ((fits is not None, "--fits"), (plans, "--plans"), (size in BEYOND, f"--size {size}")):
         if given and not simulate:
             raise BadUsage(f"{flag} is of a simulation: add --simulate")
     if simulate and device != "cpu":
         raise BadUsage(f"--simulate takes shapes on the CPU alone (given: --device {device}): leave --device out")
-    if fits:
+    if curves and (problems or strategies or simulate or device != "cpu"):
+        raise BadUsage("--curves is of many_heads and four strategies on the CPU, measured: give it alone")
+    if fits is not None:
         limits.parsed(fits)
     if size in BEYOND:
         return [Cell(name, strategy) for name in BEYOND[size] for strategy in strategies or STRATEGIES]

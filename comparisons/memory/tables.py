@@ -24,7 +24,9 @@ def tables(rows: list[Row]) -> list[Table]:
 def _ledger(problem: str, rows: list[Row]) -> Table:
     held = "bytes held after the forward, after the last backward, once all is dropped (-: there is no such moment)"
     simulated = any(row["kind"] == "simulated" for row in rows)
-    title = f"{problem}: {held}; and the peak{', all simulated' if simulated else ''}"
+    planned = simulated and any(row["kind"] == "planned" for row in rows)
+    how = ", simulated but where planned" if planned else ", all simulated" if simulated else ""
+    title = f"{problem}: {held}; and the peak{how}"
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         if row["problem"] == problem and row.get("strategy"):
@@ -41,16 +43,21 @@ def _bytes(row: Row | None) -> str:
         return ""
     if row["status"] == "unsupported":
         return "-"
-    return f"DIFFERS {row['bytes']:,}" if row["status"] == "differs" else f"{row['bytes']:,}"
+    return f"DIFFERS {row['bytes']:,}" if row["status"] == "differs" else f"{_sign(row)}{row['bytes']:,}"
+
+
+def _sign(row: Row) -> str:
+    return {"lower bound": "≥", "upper bound": "≤"}.get(row.get("bound", ""), "")
 
 
 def _peak(phases: dict[str, Row]) -> str:
-    row = phases.get("peak") or phases.get("plan")
+    row, plan = phases.get("peak"), phases.get("plan")
+    if plan and (row is None or row["kind"] == "simulated"):
+        row = plan
     if row is None:
         return "FAILED"
     if row["kind"] == "simulated":  # as the title says: at GPT-2 XL's size a line must still fit 80 columns
-        sign = {"lower bound": "≥", "upper bound": "≤"}.get(row.get("bound", ""), "")
-        return f"{sign}{row['bytes']:,}"
+        return f"{_sign(row)}{row['bytes']:,}"
     return f"{row['bytes']:,} {row['kind']}"
 
 

@@ -52,9 +52,10 @@ def per_loss_batched(losses: Losses, params: Params) -> dict[str, Params]:
 
 
 def per_loss_chunked(losses: Losses, params: Params, chunk: int = 2) -> dict[str, Params]:
-    """Batched, `chunk` cotangents at a time: beyond the K gradients themselves, the peak does not grow with K.
+    """Batched, `chunk` cotangents at a time: what a pull takes beyond its results does not grow with K.
 
-    `chunk=1` takes one row at a time, `chunk=K` is `per_loss_batched`.
+    All K heads' residuals do, and so do the stacked gradients that the loop leaves. `chunk=1` takes one row at a time,
+    `chunk=K` is `per_loss_batched`.
     """
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of losses in one pull")

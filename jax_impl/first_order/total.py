@@ -53,6 +53,6 @@ def accumulated(losses: Losses, params: Params) -> dict[str, Params]:
     for head in losses.heads.values():
         value, head_pullback = jax.vjp(head, params, z)
         features = jax.tree.map(lambda _: jax.ad.GradValue(), z)
-        _, dz = head_pullback.with_refs(refs, features)(jnp.ones_like(value))
+        _, dz = head_pullback.with_refs(refs, features)(jnp.ones((), value.dtype))
         pullback.with_refs(refs)(dz)
     return {"total": jax.tree.map(lambda ref: ref[...], refs)}

@@ -15,9 +15,9 @@ def add(a: Params, b: Params) -> Params:
 
 
 def one_hot(values: dict[str, Array]) -> dict[str, Array]:
-    """All K one-hot cotangents at once: entry k of every array is the cotangent of the k-th loss."""
-    dtype = jnp.result_type(*values.values())
-    return dict(zip(values, jnp.eye(len(values), dtype=dtype), strict=True))
+    """All K one-hot cotangents at once: entry k of every array is the cotangent of the k-th loss, in its dtype."""
+    rows = jnp.eye(len(values))
+    return {name: row.astype(value.dtype) for (name, value), row in zip(values.items(), rows, strict=True)}
 
 
 def unstack(names: Iterable[str], stacked: Params) -> dict[str, Params]:

@@ -35,11 +35,13 @@ def gradient_penalty(
 ) -> Array:
     """Mean of (|d critic / d point| - 1)^2 over points (batch, features): a `grad` inside the loss, and no flag.
 
-    Each output depends on its own point alone, so one gradient of the sum gives every point's gradient.
+    Each output depends on its own point alone, so one gradient of the sum gives every point's gradient. The points are
+    constants to the penalty.
     """
     floating("points", points)
     if points.ndim != 2:
         raise ValueError(f"`points` must be (batch, features) (got shape {list(points.shape)}): flatten each point")
+    points = jax.lax.stop_gradient(points)
     slopes = jax.grad(lambda x: _each(critic(x), points).sum())(points)
     return jnp.square(norm(slopes) - 1).mean()
 

@@ -25,7 +25,8 @@ class Field(NamedTuple):
 def field(params: Params, points: Array) -> Field:
     """Derivatives with respect to the inputs, by nested `grad` of a scalar function under `vmap`.
 
-    `points` is (n, 2): x and t. The function is written for one point; `vmap` makes it serve all of them.
+    `points` is (n, 2): x and t, constants to the losses. The function is written for one point; `vmap` makes it serve
+    all of them.
     """
     floating("points", points)
     if points.shape[1:] != (2,):
@@ -34,6 +35,7 @@ def field(params: Params, points: Array) -> Field:
     def u(x: Array, t: Array) -> Array:
         return mlp(params, jnp.stack([x, t])[None])[0]
 
+    points = jax.lax.stop_gradient(points)
     u_x, u_t = jax.grad(u, 0), jax.grad(u, 1)
     u_xx = jax.grad(u_x, 0)
     return Field(*(jax.vmap(f)(points[:, 0], points[:, 1]) for f in (u, u_x, u_t, u_xx)))

@@ -4,12 +4,9 @@ Each takes the losses, the parameters and a direction of the parameters' structu
 products; a gradient costs 3F. Inside one `jit` what nobody reads is not computed, and all three modes come to 8F.
 """
 
-from functools import partial
-from typing import Any, cast
-
 import jax
+from jax import Array
 
-from jax_impl.first_order import directional, per_loss_functional
 from jax_impl.first_order.tree import add
 from jax_impl.higher_order.tree import alike, checked, inner, scalar
 from jax_impl.models.losses import Losses, Params
@@ -21,7 +18,7 @@ def hvp_forward_over_reverse(losses: Losses, params: Params, direction: Params) 
     9F: each of the gradient's 3F products becomes three. Residuals live as long as the gradient's own.
     """
     alike("direction", direction, params)
-    gradients = partial(per_loss_functional, checked(losses, params))
+    gradients = jax.jacrev(checked(losses, params))
     _, products = jax.jvp(gradients, (params,), (direction,))
     return products
 
@@ -33,8 +30,11 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
     """
     alike("direction", direction, params)
     scalars = checked(losses, params)
-    slopes: Any = lambda p: directional(scalars, p, direction)  # noqa: E731
-    return per_loss_functional(slopes, params)
+
+    def slopes(p: Params) -> dict[str, Array]:
+        return jax.jvp(scalars, (p,), (direction,))[1]
+
+    return jax.jacrev(slopes)(params)
 
 
 def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) -> dict[str, Params]:
@@ -44,12 +44,12 @@ def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) 
     the forward's. There is no flag: that the inner gradient is differentiable follows from where it stands.
     """
     alike("direction", direction, params)
-    scalars = checked(losses, params)
+    gradients = jax.jacrev(checked(losses, params))
 
-    def slopes(p: Params) -> Any:
-        return {name: inner(gradient, direction) for name, gradient in per_loss_functional(scalars, p).items()}
+    def slopes(p: Params) -> dict[str, Array]:
+        return {name: inner(gradient, direction) for name, gradient in gradients(p).items()}
 
-    return per_loss_functional(cast(Any, slopes), params)
+    return jax.jacrev(slopes)(params)
 
 
 def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[str, Params]:
@@ -60,7 +60,6 @@ def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[s
     that ends at the outputs), this is the classical product and positive semidefinite.
     """
     alike("direction", direction, params)
-    checked(losses, params)
     z, tangent = jax.jvp(losses.trunk, (params,), (direction,))
     _, pullback = jax.vjp(losses.trunk, params)
     products = {}

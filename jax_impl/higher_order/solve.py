@@ -61,7 +61,10 @@ def inverse_hvp(
 
 
 def newton(loss: Loss, params: Params, steps: int) -> Params:
-    """`steps` of Newton's method, each a gradient and one `inverse_hvp`: the minimum of a convex loss."""
+    """`steps` of Newton's method, undamped, each a gradient and one `inverse_hvp`: to the minimum from near it.
+
+    One step serves a quadratic loss. From afar they may lead away, for a convex loss too.
+    """
     whole(0, steps=steps)
     differentiable(params)
     for _ in range(steps):

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -67,12 +66,14 @@ def alike(argument: str, given: Params, params: Params) -> None:
         floating(f"{argument}[{name!r}]", given[name])
 
 
-def checked(losses: Callable[[Params], dict[str, Array]], params: Params) -> Any:
+def checked(losses: Callable[[Params], dict[str, Array]], params: Params) -> Callable[[Params], dict[str, Array]]:
     """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
     differentiable(params)
 
     def scalars(p: Params) -> dict[str, Array]:
         values = losses(p)
+        if not values:
+            raise ValueError("`losses` must give at least one loss (got none)")
         for name, value in values.items():
             if value.ndim:
                 raise ValueError(

@@ -1,6 +1,6 @@
 """GradNorm: loss weights that bring the K gradient norms to one level, by descent on their imbalance."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import jax
 import jax.numpy as jnp
@@ -19,7 +19,7 @@ def grad_norm(
     Imbalance: sum over losses of | |grad (weight loss)| - mean norm x rate^1.5 |, norms over the `shared` parameters,
     rate the loss over its `initial` value relative to the others'. `weights` are scalars.
     """
-    leaves, scalars = _leaves(params, shared), _scalars(losses, params, weights, initial)
+    leaves, scalars = _shared(params, shared), _scalars(losses, params, weights, initial)
 
     def norms(w: dict[str, Array]) -> dict[str, Array]:
         values, pullback = jax.vjp(lambda shared: {n: w[n] * v for n, v in scalars(params | shared).items()}, leaves)
@@ -35,23 +35,23 @@ def grad_norm_detached(
 
     |grad (weight loss)| = weight |grad loss|, and the norm of the bare loss is a constant to the weights.
     """
-    leaves, scalars = _leaves(params, shared), _scalars(losses, params, weights, initial)
+    leaves, scalars = _shared(params, shared), _scalars(losses, params, weights, initial)
     values, pullback = jax.vjp(lambda shared: scalars(params | shared), leaves)
     norms = {name: _norm(*pullback(_one_hot(values, name))) for name in values}
     return jax.grad(lambda w: _imbalance({n: w[n] * norm for n, norm in norms.items()}, values, initial))(weights)
 
 
-def _scalars(losses: Losses, params: Params, weights: dict[str, Array], initial) -> Losses:
+def _scalars(losses: Losses, params: Params, weights: dict[str, Array], initial) -> Callable:
     scalars = checked(losses, params)
     names = jax.eval_shape(scalars, params)
-    _checked("initial", initial, names)
-    _checked("weights", weights, names)
+    _positive("initial", initial, names)
+    _positive("weights", weights, names)
     for name in names:
         floating(f"weights[{name!r}]", weights[name])
     return scalars
 
 
-def _checked(argument: str, given, names: Iterable[str]) -> None:
+def _positive(argument: str, given, names: Iterable[str]) -> None:
     """A positive scalar for each loss; inside `jit` a sign is not known."""
     for name in names:
         if name not in given:
@@ -61,7 +61,7 @@ def _checked(argument: str, given, names: Iterable[str]) -> None:
             raise ValueError(f"`{argument}[{name!r}]` must be positive (got {value:g})")
 
 
-def _leaves(params: Params, shared: Iterable[str]) -> Params:
+def _shared(params: Params, shared: Iterable[str]) -> Params:
     """The parameters whose gradients are balanced."""
     chosen = list(shared)
     missing = [name for name in chosen if name not in params]
@@ -80,7 +80,7 @@ def _one_hot(values: dict[str, Array], chosen: str) -> dict[str, Array]:
 
 
 def _imbalance(norms: dict[str, Array], values: dict[str, Array], initial: dict[str, Array]) -> Array:
-    _checked("losses", values, norms)
+    _positive("losses", values, norms)
     rates = jnp.stack([values[name] / initial[name] for name in norms])
     found = jnp.stack(list(norms.values()))
     target = found.mean() * (rates / rates.mean()) ** 1.5

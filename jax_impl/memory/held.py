@@ -37,7 +37,7 @@ def held(pullback: Callable, inputs: Any = ()) -> "Ledger":
         raise TypeError(
             "`held` cannot see inside a traced function: return the pullback from it, or use `residuals(f, *args)`"
         )
-    if any(leaf.is_deleted() for leaf in leaves):
+    if any(_deleted(leaf) for leaf in leaves):
         raise ValueError("`pullback` was donated or deleted: take it again with jax.vjp")
     return Ledger(pullback, inputs)
 
@@ -77,7 +77,7 @@ class Ledger:
 
     def _alive(self) -> list[tuple[Array, int, str]]:
         arrays = [(reference(), key, kind) for reference, key, kind in self._arrays]
-        return [(a, key, kind) for a, key, kind in arrays if a is not None and not a.is_deleted()]
+        return [(a, key, kind) for a, key, kind in arrays if a is not None and not _deleted(a)]
 
 
 class Traced:
@@ -154,5 +154,10 @@ def _line(source: source_info_util.SourceInfo) -> str:
     return next((line for line in lines if "site-packages" not in line), lines[0] if lines else "")
 
 
+def _deleted(leaf: Any) -> bool:
+    return isinstance(leaf, Array) and leaf.is_deleted()  # NumPy's arrays are kept too
+
+
 def _buffer(leaf: Any) -> int:
-    return leaf.unsafe_buffer_pointer() if isinstance(leaf, Array) else id(leaf)
+    single = isinstance(leaf, Array) and len(leaf.devices()) == 1  # a sharded array has a buffer on each
+    return leaf.unsafe_buffer_pointer() if single else id(leaf)

@@ -21,6 +21,10 @@ class Losses:
     trunk: Callable[[Params], Array]
     heads: dict[str, Callable[[Params, Array], Array]]
 
+    def __post_init__(self) -> None:
+        if not self.heads:
+            raise ValueError("`heads` must name at least one loss (got none)")
+
     def __call__(self, params: Params) -> dict[str, Array]:
         z = self.trunk(params)
         return {name: head(params, z) for name, head in self.heads.items()}

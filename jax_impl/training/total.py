@@ -40,7 +40,10 @@ def accumulation(
 
 def split(batch: Batch, parts: int) -> Batch:
     """The batch in equal parts, in order, along a new first axis: the mean of their means is the mean."""
-    size = len(next(iter(batch.values())))
+    sizes = {name: len(rows) for name, rows in batch.items()}
+    size = min(sizes.values())
+    if max(sizes.values()) > size:
+        raise ValueError(f"`batch` must have a row a sample in every entry (got {sizes} rows): transpose what has not")
     if parts < 1 or size % parts:
         raise ValueError(
             f"`parts` must divide the batch of {size} (got {parts}): a small part would weigh as a large one"

@@ -1,8 +1,8 @@
 """Strategies: ways to take the gradients of K losses.
 
 Each takes the losses and the parameters, leaves that require grad, and returns, for each loss name or `"total"`,
-a gradient with the parameters' names. A parameter that a loss does not touch is None where losses are taken one by
-one and zeros where they are batched.
+a gradient with the parameters' names. A parameter that a loss does not touch is None where its graph leads to no use
+of it, and zeros where it leads through another loss (batched and one-hot cotangents) or through `torch.func`.
 """
 
 from torch_impl.first_order.grouped import per_loss_grouped

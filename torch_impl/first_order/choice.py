@@ -17,7 +17,7 @@ def fastest(losses: Losses, params: Params) -> Callable:
 
     A batched backward starts the trunk's operators once instead of K times, and pays for it with copies and with what
     `vmap` adds to each. That is worth it where a forward of the trunk has fewer than `LIGHT` FLOPs, and K is more than
-    16, or more than 4 with heads that outweigh the trunk, whose saved tensors are let go group by group.
+    16, or more than 4 with heads that outweigh the trunk: their saved tensors are let go before the trunk's backward.
     """
     count = len(losses.heads)
     with torch.no_grad():

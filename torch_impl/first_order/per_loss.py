@@ -2,7 +2,7 @@
 
 import torch
 
-from torch_impl.first_order.tree import Gradient, add, grad, head_grad, unstack
+from torch_impl.first_order.tree import Gradient, add, constants, grad, head_grad, one_hot, unstack
 from torch_impl.models.losses import Losses, Params
 
 
@@ -31,8 +31,7 @@ def per_loss_one_hot(losses: Losses, params: Params) -> dict[str, Gradient]:
     infinity in one head is a NaN in every loss's gradient.
     """
     values = losses(params)
-    stacked = torch.stack(list(values.values()))
-    rows = torch.eye(len(values), dtype=stacked.dtype, device=stacked.device)
+    stacked, rows = one_hot(values)
     last = list(values)[-1]
     return {name: grad(stacked, params, row, retain_graph=name != last) for name, row in zip(values, rows, strict=True)}
 
@@ -43,21 +42,20 @@ def per_loss_batched(losses: Losses, params: Params) -> dict[str, Gradient]:
     K small products become one large one. Every row visits every head, as in `per_loss_one_hot`.
     """
     values = losses(params)
-    stacked = torch.stack(list(values.values()))
-    rows = torch.eye(len(values), dtype=stacked.dtype, device=stacked.device)
+    stacked, rows = one_hot(values)
     return unstack(values, grad(stacked, params, rows, is_grads_batched=True))
 
 
 def per_loss_chunked(losses: Losses, params: Params, chunk: int = 2) -> dict[str, Gradient]:
-    """Batched, `chunk` cotangents at a time: beyond the K gradients themselves, the peak does not grow with K.
+    """Batched, `chunk` cotangents at a time: what a backward takes beyond its results does not grow with K.
 
-    `chunk=1` takes one row at a time, `chunk=K` is `per_loss_batched`.
+    The graph does: all K heads' saved tensors are there until the last backward. `chunk=1` takes one row at a time,
+    `chunk=K` is `per_loss_batched`.
     """
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of losses in one backward")
     values = losses(params)
-    names, stacked = list(values), torch.stack(list(values.values()))
-    rows = torch.eye(len(names), dtype=stacked.dtype, device=stacked.device)
+    names, (stacked, rows) = list(values), one_hot(values)
     grads: dict[str, Gradient] = {}
     for k in range(0, len(names), chunk):
         found = grad(stacked, params, rows[k : k + chunk], is_grads_batched=True, retain_graph=k + chunk < len(names))
@@ -83,6 +81,7 @@ def per_loss_split(losses: Losses, params: Params) -> dict[str, Gradient]:
 def per_loss_functional(losses: Losses, params: Params) -> dict[str, Gradient]:
     """`torch.func.jacrev` of a dict of losses: JAX's own words inside PyTorch, with no graph to retain.
 
-    The cotangents are batched, as in `per_loss_batched`; parameters need not require grad.
+    The cotangents are batched, as in `per_loss_batched`. `constants`, because leaves that require grad would have the
+    whole of it recorded once more, by autograd, and the gradients would hold that graph.
     """
-    return torch.func.jacrev(losses)(params)
+    return torch.func.jacrev(losses)(constants(params))

@@ -1,8 +1,9 @@
 """What is asked of K gradients without forming them."""
 
 import torch
-from torch import Tensor, autograd
+from torch import Tensor
 
+from torch_impl.first_order.tree import CUT, constants, grad
 from torch_impl.models.losses import Losses, Params
 
 
@@ -11,7 +12,7 @@ def directional(losses: Losses, params: Params, direction: Params) -> dict[str, 
 
     A dual number carries the tangent through the trunk once; `autograd` with K losses would need K backwards.
     """
-    _, tangents = torch.func.jvp(losses, (params,), (direction,))
+    _, tangents = torch.func.jvp(losses, (constants(params),), (constants(direction),))
     return tangents
 
 
@@ -22,5 +23,5 @@ def feature_gradients(losses: Losses, params: Params) -> dict[str, Tensor]:
     """
     with torch.no_grad():
         z = losses.trunk(params)
-    z.requires_grad_()
-    return {name: autograd.grad(head(params, z), z, materialize_grads=True)[0] for name, head in losses.heads.items()}
+    cut = {CUT: z.detach().requires_grad_()}
+    return {n: grad(head(params, cut[CUT]), cut, materialize_grads=True)[CUT] for n, head in losses.heads.items()}

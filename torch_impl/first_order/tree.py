@@ -1,7 +1,7 @@
 """Gradients as dicts: `autograd.grad` by name, and sums in which None is nothing."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import torch
 from torch import Tensor, autograd
@@ -10,19 +10,29 @@ from torch.autograd.graph import Node, get_gradient_edge
 from torch_impl.models.losses import Params
 
 Gradient = dict[str, Tensor | None]
+CUT = ""  # the features, among the parameters' names
 
 
-def grad(outputs: Tensor, params: Params, cotangents: Tensor | None = None, **options) -> Gradient:
-    """`autograd.grad` with respect to a dict; a parameter that `outputs` does not reach is None."""
-    found = autograd.grad(outputs, list(params.values()), cotangents, allow_unused=True, **options)
+def grad(
+    outputs: Tensor, params: Params, cotangents: Tensor | None = None, materialize_grads: bool = False, **options
+) -> Gradient:
+    """`autograd.grad` with respect to a dict; a parameter that `outputs` does not reach is None, or else zeros.
+
+    Outputs that are constants reach none.
+    """
+    if not params or (not outputs.requires_grad and any(p.requires_grad for p in params.values())):
+        return {name: torch.zeros_like(p) if materialize_grads else None for name, p in params.items()}
+    options |= {"allow_unused": True, "materialize_grads": materialize_grads}
+    found = autograd.grad(outputs, list(params.values()), cotangents, **options)
     return dict(zip(params, found, strict=True))
 
 
 def head_grad(head: Callable[[Params, Tensor], Tensor], params: Params, z: Tensor) -> tuple[Gradient, Tensor]:
     """One head alone: its gradient with respect to the parameters that it touches directly, and to the features."""
     cut = z.detach().requires_grad_()
-    *direct, dz = autograd.grad(head(params, cut), [*params.values(), cut], allow_unused=True)
-    return dict(zip(params, direct, strict=True)), torch.zeros_like(z) if dz is None else dz
+    found = grad(head(params, cut), {**params, CUT: cut})
+    dz = found.pop(CUT)
+    return found, torch.zeros_like(z) if dz is None else dz
 
 
 def head_grads(
@@ -39,9 +49,9 @@ def head_grads(
     touched = {name: reached(value, params) for name, value in values.items()}
     times = Counter(p for own in touched.values() for p in own)
     alone = {p: params[p] for p, count in times.items() if count == 1}
-    dz, *found = autograd.grad(
-        list(values.values()), [copies, *alone.values()], retain_graph=len(alone) < len(times), allow_unused=True
-    )
+    live = [value for value in values.values() if value.requires_grad]
+    inputs, retain = [copies, *alone.values()], len(alone) < len(times)
+    dz, *found = autograd.grad(live, inputs, retain_graph=retain, allow_unused=True) if live else (None,)
     single = dict(zip(alone, found, strict=True))
     direct = {}
     for name, own in touched.items():
@@ -54,20 +64,34 @@ def head_grads(
 
 def reached(value: Tensor, params: Params) -> Params:
     """The parameters that the graph behind `value` leads to: what it can have a gradient for."""
-    names = {id(p): name for name, p in params.items()}  # by identity: a tensor's own hash is a call of Python
-    leaves = (getattr(node, "variable", None) for node in behind(value))
-    return {names[id(leaf)]: leaf for leaf in leaves if id(leaf) in names}
+    nodes = behind(value)
+    leaves = {id(node.variable) for node in nodes if hasattr(node, "variable")}
+    return {name: p for name, p in params.items() if id(p) in leaves or p.grad_fn in nodes}
 
 
-def behind(value: Tensor) -> Iterator[Node]:
-    """Every node of the graph behind `value`, once."""
-    waiting, seen = [get_gradient_edge(value).node], set()
+def behind(value: Tensor) -> dict[Node, None]:
+    """Every node of the graph behind `value`, in order and once; a constant has none."""
+    waiting, found = [get_gradient_edge(value).node] if value.requires_grad else [], dict[Node, None]()
     while waiting:
         node = waiting.pop()
-        if node not in seen:
-            seen.add(node)
-            yield node
+        if node not in found:
+            found[node] = None
             waiting += [source for source, _ in node.next_functions if source is not None]
+    return found
+
+
+def constants(params: Params) -> Params:
+    """The same values without a graph: what `torch.func` needs, which records by itself.
+
+    Leaves that require grad would be recorded beside it, and the results would hold that graph.
+    """
+    return {name: p.detach() for name, p in params.items()}
+
+
+def one_hot(values: Mapping[str, Tensor]) -> tuple[Tensor, Tensor]:
+    """The losses stacked, (K,), and all K one-hot cotangents: the rows of an identity matrix."""
+    stacked = torch.stack(list(values.values()))
+    return stacked, torch.eye(len(values), dtype=stacked.dtype, device=stacked.device)
 
 
 def add(a: Gradient, b: Gradient) -> Gradient:

@@ -11,11 +11,56 @@ def layer_norm(x: Tensor, shape, weight: Tensor | None = None, bias: Tensor | No
 
     Its tangent is right and that tangent's own derivative is silently wrong (pytorch#196700).
     """
-    axes = tuple(range(-len(shape), 0))
+    return _affine(_normal(x, tuple(range(-len(shape), 0)), eps), weight, bias)
+
+
+def batch_norm(
+    x: Tensor,
+    running_mean,
+    running_var,
+    weight=None,
+    bias=None,
+    training: bool = False,
+    momentum=0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """The same, and under the `vmap` of `jacrev` forward over reverse is wrong too. With given statistics it is right.
+
+    ValueError where statistics are to be updated: they would be changed in place inside a transform.
+    """
+    if not training:
+        return F.batch_norm(x, running_mean, running_var, weight, bias, training, momentum, eps)
+    _not_tracked("batch_norm", running_mean)
+    return _affine(_normal(x, (0, *range(2, x.ndim)), eps), *_by_channel(x, weight, bias))
+
+
+def instance_norm(
+    x: Tensor, running_mean=None, running_var=None, weight=None, bias=None, use_input_stats=True, momentum=0.1, eps=1e-5
+) -> Tensor:
+    """As `batch_norm`, of which it is made."""
+    if not use_input_stats:
+        return F.instance_norm(x, running_mean, running_var, weight, bias, use_input_stats, momentum, eps)
+    _not_tracked("instance_norm", running_mean)
+    return _affine(_normal(x, tuple(range(2, x.ndim)), eps), *_by_channel(x, weight, bias))
+
+
+def _normal(x: Tensor, axes: tuple[int, ...], eps: float) -> Tensor:
     centred = x - x.mean(axes, keepdim=True)
-    y = centred * (centred.square().mean(axes, keepdim=True) + eps).rsqrt()
+    return centred * (centred.square().mean(axes, keepdim=True) + eps).rsqrt()
+
+
+def _affine(y: Tensor, weight: Tensor | None, bias: Tensor | None) -> Tensor:
     y = y if weight is None else y * weight
     return y if bias is None else y + bias
+
+
+def _by_channel(x: Tensor, *arrays: Tensor | None) -> list[Tensor | None]:
+    return [a if a is None else a.view(-1, *[1] * (x.ndim - 2)) for a in arrays]
+
+
+def _not_tracked(norm: str, running_mean: Tensor | None) -> None:
+    if running_mean is not None:
+        raise ValueError(f"`running_mean` of a training `{norm}` is not spelled out: set `track_running_stats=False`")
 
 
 REDUCTIONS = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
@@ -32,9 +77,17 @@ def mse_loss(x: Tensor, target: Tensor, size_average=None, reduce=None, reductio
 
 
 class composed(TorchFunctionMode):
-    """Inside this block `F.layer_norm` and `F.mse_loss` are elementary operations, right at every order."""
+    """Inside this block the normalisations and `F.mse_loss` are elementary operations, right at every order.
 
-    SPELLED_OUT = {F.layer_norm: layer_norm, F.mse_loss: mse_loss}  # noqa: RUF012
+    `F.group_norm` and `F.rms_norm` are right as they are.
+    """
+
+    SPELLED_OUT = {  # noqa: RUF012
+        F.layer_norm: layer_norm,
+        F.batch_norm: batch_norm,
+        F.instance_norm: instance_norm,
+        F.mse_loss: mse_loss,
+    }
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
         return self.SPELLED_OUT.get(func, func)(*args, **(kwargs or {}))

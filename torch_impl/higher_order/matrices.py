@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from torch_impl.first_order.tree import constants
 from torch_impl.higher_order.composed import composed
 from torch_impl.higher_order.products import hvp_forward_over_reverse
 from torch_impl.higher_order.tree import checked, ravel
@@ -16,6 +17,7 @@ def hessian(losses: Losses, params: Params) -> dict[str, dict[str, Params]]:
     by `vmap`, and N^2 numbers for each loss.
     """
     scalars = checked(losses, params)
+    params = constants(params)
     scalars(params)  # modules that a first call builds must not be built under `vmap`
     with composed():
         return torch.func.hessian(scalars)(params)
@@ -28,6 +30,7 @@ def hessian_diagonal(losses: Losses, params: Params, chunk: int = 128) -> dict[s
     """
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of products at a time")
+    params = constants(params)
     checked(losses, params)(params)  # modules that a first call builds must not be built under `vmap`
     flat, unravel = ravel(params)
 

@@ -31,7 +31,8 @@ def maml(
     if steps:
         recording(params)
     for _ in range(steps):
-        inner = autograd.grad(scalar("loss", loss(params, support)), list(params.values()), create_graph=second_order)
+        value, leaves = scalar("loss", loss(params, support)), list(params.values())
+        inner = autograd.grad(value, leaves, create_graph=second_order, materialize_grads=True)
         params = {name: p - rate * g for (name, p), g in zip(params.items(), inner, strict=True)}
     return scalar("loss", loss(params, query))
 

@@ -34,7 +34,8 @@ def gradient_penalty(
 ) -> Tensor:
     """Mean of (|d critic / d point| - 1)^2 over points (batch, features): `create_graph` keeps it differentiable.
 
-    Each output depends on its own point alone, so one backward of the sum gives every point's gradient.
+    Each output depends on its own point alone, so one backward of the sum gives every point's gradient. The points are
+    constants to the penalty.
     """
     floating("points", points)
     if points.ndim != 2:

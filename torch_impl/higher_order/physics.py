@@ -23,7 +23,8 @@ class Field(NamedTuple):
 def field(params: Params, points: Tensor) -> Field:
     """Derivatives with respect to the inputs, by `create_graph`: the parameters' gradient goes through all of them.
 
-    `points` is (n, 2): x and t. Each output depends on its own point, so a backward of the sum serves all points.
+    `points` is (n, 2): x and t, constants to the losses. Each output depends on its own point, so a backward of the sum
+    serves all points.
     """
     floating("points", points)
     if points.shape[1:] != (2,):

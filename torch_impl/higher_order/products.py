@@ -4,13 +4,10 @@ Each takes the losses, the parameters and a direction of the parameters' names a
 products; a gradient costs 3F. The parameters are leaves that require grad where a graph is recorded.
 """
 
-from functools import partial
-from typing import Any
-
 import torch
+from torch import Tensor
 
-from torch_impl.first_order import directional, per_loss_functional
-from torch_impl.first_order.tree import Gradient, add, grad
+from torch_impl.first_order.tree import Gradient, add, constants, grad
 from torch_impl.higher_order.composed import composed
 from torch_impl.higher_order.tree import alike, checked, inner, recording, scalar
 from torch_impl.models.losses import Losses, Params
@@ -22,9 +19,9 @@ def hvp_forward_over_reverse(losses: Losses, params: Params, direction: Params) 
     9F: each of the gradient's 3F products becomes three. No graph outlives the call.
     """
     alike("direction", direction, params)
-    gradients = partial(per_loss_functional, checked(losses, params))
+    gradients = torch.func.jacrev(checked(losses, params))
     with composed():
-        _, products = torch.func.jvp(gradients, (params,), (direction,))
+        _, products = torch.func.jvp(gradients, (constants(params),), (constants(direction),))
     return products
 
 
@@ -35,9 +32,12 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
     """
     alike("direction", direction, params)
     scalars = checked(losses, params)
-    slopes: Any = lambda p: directional(scalars, p, direction)  # noqa: E731
+
+    def slopes(p: Params) -> dict[str, Tensor]:
+        return torch.func.jvp(scalars, (p,), (constants(direction),))[1]
+
     with composed():
-        return per_loss_functional(slopes, params)
+        return torch.func.jacrev(slopes)(constants(params))
 
 
 def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) -> dict[str, Gradient]:
@@ -53,7 +53,7 @@ def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) 
     last = list(values)[-1]
     products: dict[str, Gradient] = {}
     for name, value in values.items():
-        slope = inner(grad(value, params, create_graph=True), direction)
+        slope = inner(grad(value, params, create_graph=True), constants(direction))
         known = slope.requires_grad
         products[name] = grad(slope, params, retain_graph=name != last) if known else dict.fromkeys(params)
     return products
@@ -67,7 +67,7 @@ def gauss_newton_vp(losses: Losses, params: Params, direction: Params) -> dict[s
     that ends at the outputs), this is the classical product and positive semidefinite.
     """
     alike("direction", direction, params)
-    checked(losses, params)
+    params, direction = constants(params), constants(direction)
     with composed():
         z, tangent = torch.func.jvp(losses.trunk, (params,), (direction,))
         _, pullback = torch.func.vjp(losses.trunk, params)

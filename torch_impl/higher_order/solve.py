@@ -5,8 +5,18 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, autograd
 
-from torch_impl.first_order.tree import grad
-from torch_impl.higher_order.tree import alike, at_least, differentiable, floating, inner, ravel, scalar, whole
+from torch_impl.first_order.tree import constants, grad
+from torch_impl.higher_order.tree import (
+    alike,
+    at_least,
+    differentiable,
+    floating,
+    inner,
+    ravel,
+    recording,
+    scalar,
+    whole,
+)
 from torch_impl.models.losses import Params
 
 Loss = Callable[[Params], Tensor]
@@ -25,16 +35,15 @@ def inverse_hvp(
     if not tolerance > 0:
         raise ValueError(f"`tolerance` must be above 0 (got {tolerance:g}): conjugate gradients end below it")
     alike("vector", vector, params)
+    recording(params)
     value = scalar("loss", loss(params))
-    if not value.requires_grad:
-        raise ValueError("`loss` has no graph to `params`: they must require grad, and the loss depend on them")
     gradient = grad(value, params, create_graph=True, materialize_grads=True)
 
     def product(v: Tensor) -> Tensor:
         hv = grad(inner(gradient, unravel(v)), params, retain_graph=True, materialize_grads=True)
         return ravel(hv)[0] + damping * v
 
-    b, unravel = ravel(vector)
+    b, unravel = ravel(constants(vector))
     x, r, p = torch.zeros_like(b), b, b
     square, stiffest = r @ r, 0.0
     limit = tolerance**2 * square
@@ -62,7 +71,10 @@ def inverse_hvp(
 
 
 def newton(loss: Loss, params: Params, steps: int) -> Params:
-    """`steps` of Newton's method, each a gradient and one `inverse_hvp`: the minimum of a convex loss."""
+    """`steps` of Newton's method, undamped, each a gradient and one `inverse_hvp`: to the minimum from near it.
+
+    One step serves a quadratic loss. From afar they may lead away, for a convex loss too.
+    """
     whole(0, steps=steps)
     differentiable(params)
     for _ in range(steps):
@@ -79,7 +91,7 @@ def influence(objective: Loss, each: Callable[[Params], Tensor], test: Loss, par
     `params` minimises `objective`; `each(params)` (n,) are the examples' losses.
     """
     solved = inverse_hvp(objective, params, grad(scalar("test", test(params)), params, materialize_grads=True))
-    _, slopes = torch.func.jvp(each, (params,), (solved,))
+    _, slopes = torch.func.jvp(each, (constants(params),), (solved,))
     if slopes.ndim != 1:
         raise ValueError(f"`each` must give a loss for each example, in one row (got shape {list(slopes.shape)})")
     return slopes / len(slopes)

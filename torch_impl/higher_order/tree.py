@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from numbers import Integral
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -83,12 +82,14 @@ def recording(params: Params) -> None:
         raise ValueError("`params` must require grad: nothing is recorded of them")
 
 
-def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Any:
+def checked(losses: Callable[[Params], dict[str, Tensor]], params: Params) -> Callable[[Params], dict[str, Tensor]]:
     """The losses, which must be scalars of floating-point parameters: ValueError or TypeError where they are not."""
     differentiable(params)
 
     def scalars(p: Params) -> dict[str, Tensor]:
         values = losses(p)
+        if not values:
+            raise ValueError("`losses` must give at least one loss (got none)")
         for name, value in values.items():
             if value.ndim:
                 raise ValueError(

@@ -18,7 +18,7 @@ def grad_norm(
     Imbalance: sum over losses of | |grad (weight loss)| - mean norm x rate^1.5 |, norms over the `shared` parameters,
     rate the loss over its `initial` value relative to the others'. `weights` are scalar leaves that require grad.
     """
-    leaves = list(_leaves(params, shared).values())
+    leaves = list(_shared(params, shared).values())
     values = _values(losses, params, weights, initial)
     norms = [
         _norm(autograd.grad(weights[name] * value, leaves, create_graph=True, materialize_grads=True))
@@ -34,7 +34,7 @@ def grad_norm_detached(
 
     |grad (weight loss)| = weight |grad loss|, and the norm of the bare loss is a constant to the weights.
     """
-    leaves = list(_leaves(params, shared).values())
+    leaves = list(_shared(params, shared).values())
     values = _values(losses, params, weights, initial)
     last = list(values)[-1]
     norms = [
@@ -46,15 +46,15 @@ def grad_norm_detached(
 
 def _values(losses: Losses, params: Params, weights: dict[str, Tensor], initial) -> dict[str, Tensor]:
     values = checked(losses, params)(params)
-    _checked("losses", values, values)
-    _checked("initial", initial, values)
-    _checked("weights", weights, values)
+    _positive("losses", values, values)
+    _positive("initial", initial, values)
+    _positive("weights", weights, values)
     for name in values:
         floating(f"weights[{name!r}]", weights[name])
     return values
 
 
-def _checked(argument: str, given, names: Iterable[str]) -> None:
+def _positive(argument: str, given, names: Iterable[str]) -> None:
     """A positive scalar for each loss."""
     for name in names:
         if name not in given:
@@ -64,7 +64,7 @@ def _checked(argument: str, given, names: Iterable[str]) -> None:
             raise ValueError(f"`{argument}[{name!r}]` must be positive (got {value:g})")
 
 
-def _leaves(params: Params, shared: Iterable[str]) -> Params:
+def _shared(params: Params, shared: Iterable[str]) -> Params:
     """The parameters whose gradients are balanced."""
     chosen = list(shared)
     missing = [name for name in chosen if name not in params]

@@ -3,7 +3,8 @@
 import torch
 from torch import Tensor, autograd
 
-from torch_impl.memory.held import held, nodes
+from torch_impl.first_order.tree import behind
+from torch_impl.memory.held import held
 
 BUDGET = "activation_memory_budget"
 
@@ -26,7 +27,7 @@ def one_node(x: Tensor, weights: list[Tensor], heads: list[Tensor], backend: str
         with held([weights, heads], x) as ledger:
             values = losses(x, weights, heads)
         figures[f"{name}, forward"] = ledger.bytes
-        figures[f"{name}, nodes"] = len({node for value in values for node in nodes(value) if _computes(node)})
+        figures[f"{name}, nodes"] = len({node for value in values for node in behind(value) if _computes(node)})
         for k, value in enumerate(values, start=1):
             autograd.grad(value, weights, retain_graph=k < len(values))
         figures[f"{name}, left"] = ledger.bytes

@@ -1,14 +1,16 @@
 """Held bytes: the saved tensors that are alive, while a graph is built, used and dropped."""
 
 import re
+import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.graph import Node, saved_tensors_hooks
 from torch.utils import _pytree as pytree
 
+from torch_impl.first_order.tree import behind
 from torch_impl.memory.listing import Listing, Saved
 
 FUNCTIONAL = (
@@ -36,7 +38,11 @@ def held(params: object, inputs: object = ()) -> "Ledger":
     `params` and `inputs` are modules, tensors, or dicts and lists of tensors. They live without the graph, so their
     bytes are not counted; `ledger.saved(losses)` lists them too. Record the forward; what happens later is seen
     outside the block as well. Each saved tensor passes a pair of hooks, and its death is the death of a small box.
+    Not seen: what an inner block of hooks takes over (`save_on_cpu`), and what a custom function keeps as an attribute
+    of `ctx`.
     """
+    if hasattr(params, "opaque_residuals"):
+        raise TypeError("`held` is for PyTorch (got a pullback of jax.vjp): take `jax_impl.memory.held(pullback)`")
     if torch.compiler.is_compiling() or torch.jit.is_tracing():
         raise RuntimeError("`held` cannot record inside a compiled function: put the block around its call")
     return Ledger(params, inputs)
@@ -45,26 +51,25 @@ def held(params: object, inputs: object = ()) -> "Ledger":
 class Ledger:
     """What `held` gives: `bytes` now, the `saved(losses)` tensors now, and `print` for either."""
 
-    _recording: "Ledger | None" = None
+    _recording = threading.local()  # as hooks are
 
     def __init__(self, params: object, inputs: object = ()):
         self._parameters, self._inputs = _storages("params", params), _storages("inputs", inputs)
         self._boxes: weakref.WeakSet[_Box] = weakref.WeakSet()
-        self._visited: list[_Box] | None = None
         self._hooks = saved_tensors_hooks(self._pack, self._unpack)
 
     def __enter__(self) -> "Ledger":
-        if Ledger._recording is not None:
+        if hasattr(Ledger._recording, "ledger"):
             raise RuntimeError("`held` is already recording: leave that block first, hooks see only the inner of two")
         try:
             self._hooks.__enter__()
         except RuntimeError as error:
             raise _explained(error) from None
-        Ledger._recording = self
+        Ledger._recording.ledger = self
         return self
 
     def __exit__(self, kind, error, traceback) -> None:
-        Ledger._recording = None
+        del Ledger._recording.ledger
         self._hooks.__exit__(kind, error, traceback)
         if isinstance(error, RuntimeError) and _explained(error) is not error:
             raise _explained(error) from None
@@ -83,18 +88,19 @@ class Ledger:
         """Every saved tensor alive now, the largest first.
 
         With the losses' tensors it also says which node saved it and which losses reach it. A node that a backward has
-        released reaches nothing.
+        released reaches nothing. Looking unpacks nothing: a checkpoint does not run.
         """
         losses = {} if losses is None else losses
-        if not isinstance(losses, Mapping) or not all(isinstance(value, Tensor) for value in losses.values()):
+        named = isinstance(losses, Mapping) and all(isinstance(name, str) for name in losses)
+        if not named or not all(isinstance(value, Tensor) for value in losses.values()):
             raise TypeError(
                 f'`losses` should be a dict of named tensors, such as {{"loss": loss}} (got {_told(losses)})'
             )
         found: dict[_Box, dict[str, str]] = {box: {} for box in list(self._boxes)}
         for loss, value in losses.items():
-            for node in nodes(value):
-                for box in self._saved_by(node):
-                    found.setdefault(box, {})[loss] = node.name()
+            for node in behind(value):
+                for box in found.keys() & _packed(node):
+                    found[box][loss] = node.name()
         rows = [_saved(box, self._kind(box), owners) for box, owners in found.items()]
         return Listing(sorted(rows, key=lambda row: (-row.bytes, row.kind, row.storage)))
 
@@ -102,13 +108,13 @@ class Ledger:
         return str(self.saved())
 
     def _pack(self, tensor: Tensor) -> "_Box":
+        if tensor.layout != torch.strided:
+            raise TypeError(f"`held` counts the bytes of strided tensors (an operation saves a {tensor.layout} one)")
         box = _Box(tensor)
         self._boxes.add(box)
         return box
 
     def _unpack(self, box: "_Box") -> Tensor:
-        if self._visited is not None:
-            self._visited.append(box)
         if box.tensor._version != box.version:
             raise RuntimeError(
                 f"a saved tensor of shape {list(box.tensor.shape)} was changed in place after the forward: it is at "
@@ -116,15 +122,9 @@ class Ledger:
             )
         return box.tensor
 
-    def _saved_by(self, node: Node) -> "list[_Box]":
-        self._visited = []
-        saved_tensors(node)
-        boxes, self._visited = self._visited, None
-        return boxes
-
     def _kind(self, box: "_Box") -> str:
         key = _key(box.tensor)
-        return "parameter" if key in self._parameters else "input" if key in self._inputs else "activation"
+        return "parameter" if _has(self._parameters, key) else "input" if _has(self._inputs, key) else "activation"
 
     def _by_kind(self) -> dict[str, dict[int, int]]:
         found: dict[str, dict[int, int]] = {"activation": {}, "parameter": {}, "input": {}}
@@ -151,23 +151,17 @@ def graph_bytes(losses: Mapping[str, Tensor], params: object, inputs: object = (
     outside = {*_storages("params", params), *_storages("inputs", inputs)}
     found = {}
     for value in losses.values():
-        for node in nodes(value):
+        for node in behind(value):
             for tensor in saved_tensors(node):
                 if not _is_python_scalar(tensor):
                     found[_key(tensor)] = tensor.untyped_storage().nbytes()
     return sum(size for key, size in found.items() if key not in outside)
 
 
-def nodes(value: Tensor) -> Iterator[Node]:
-    """Every node of the graph behind `value`, once."""
-    waiting, seen = [value.grad_fn], set()
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        yield node
-        waiting += [source for source, _ in node.next_functions]
+def _packed(node: Node) -> set[_Box]:
+    """The boxes that a node keeps in its saved tensors' places."""
+    raw = [getattr(node, name) for name in dir(node) if name.startswith("_raw_saved_")]
+    return {saved.data for saved in pytree.tree_leaves(raw) if isinstance(saved.data, _Box)}
 
 
 def saved_tensors(node: Node) -> list[Tensor]:
@@ -188,19 +182,24 @@ def _is_python_scalar(tensor: Tensor) -> bool:
     return tensor.ndim == 0 and torch.result_type(torch.zeros((), dtype=torch.uint8), tensor) != tensor.dtype
 
 
-def _storages(argument: str, tensors: object) -> set[int]:
+def _storages(argument: str, tensors: object) -> dict[int, weakref.ref]:
+    """By address, each with a weak reference: once it has died, another storage may have the address."""
     tree = [*tensors.parameters(), *tensors.buffers()] if isinstance(tensors, nn.Module) else tensors
     leaves = pytree.tree_leaves(tree)
-    strange = [leaf for leaf in leaves if not isinstance(leaf, Tensor)]
+    strange = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Tensor)]
+    strange += [f"{leaf.layout} tensor" for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout != torch.strided]
     if strange:
         raise TypeError(
-            f"`{argument}` should be a module, a tensor, or a dict or list of tensors "
-            f"(got a {type(strange[0]).__name__} in it)"
+            f"`{argument}` should be a module, a strided tensor, or a dict or list of them (got a {strange[0]} in it)"
         )
     try:
-        return {_key(leaf) for leaf in leaves}
+        return {_key(leaf): weakref.ref(leaf.untyped_storage()) for leaf in leaves}
     except NotImplementedError:
         raise RuntimeError(FUNCTIONAL) from None
+
+
+def _has(storages: dict[int, weakref.ref], key: int) -> bool:
+    return key in storages and storages[key]() is not None
 
 
 def _key(tensor: Tensor) -> int:
@@ -216,6 +215,9 @@ def _saved(box: _Box, kind: str, owners: dict[str, str]) -> Saved:
 def _told(losses: object) -> str:
     if not isinstance(losses, Mapping):
         return f"a {type(losses).__name__}"
+    strange = sorted({type(name).__name__ for name in losses if not isinstance(name, str)})
+    if strange:
+        return f"a dict with keys of {', '.join(strange)}"
     return "a dict of " + ", ".join(sorted({type(value).__name__ for value in losses.values()}))
 
 

@@ -67,6 +67,8 @@ def _events(run: Callable[[], object]) -> list[int]:
     By address: the allocator also reports the release of what only an earlier recording saw. Operators are not
     recorded.
     """
+    if torch._C._autograd._profiler_enabled():
+        raise RuntimeError("`peak` is already recording, or another profiler is: leave that block first")
     config = ProfilerConfig(ProfilerState.KINETO, False, True, False, False, False, _ExperimentalConfig())
     with patch.dict(os.environ, KINETO_LOG_LEVEL="99"):  # else it writes to stderr, where progress is shown
         _prepare_profiler(config, {ProfilerActivity.CPU})

@@ -31,7 +31,10 @@ def accumulation(
 
 def split(batch: Batch, parts: int) -> list[Batch]:
     """The batch in equal parts, in order: the mean of their means is the mean."""
-    size = len(next(iter(batch.values())))
+    sizes = {name: len(rows) for name, rows in batch.items()}
+    size = min(sizes.values())
+    if max(sizes.values()) > size:
+        raise ValueError(f"`batch` must have a row a sample in every entry (got {sizes} rows): transpose what has not")
     if parts < 1 or size % parts:
         raise ValueError(
             f"`parts` must divide the batch of {size} (got {parts}): a small part would weigh as a large one"
@@ -53,7 +56,7 @@ def inspected(
         optimizer.zero_grad()
         value = sum(losses(batch)(params).values())
         value.backward()
-        grads = [p.grad for p in params.values()]
+        grads = [p.grad for p in params.values() if p.grad is not None]
         norm = torch.nn.utils.get_total_norm(grads)
         if norm > limit:
             for g in grads:

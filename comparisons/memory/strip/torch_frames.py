@@ -12,7 +12,8 @@ import torch
 import torch_impl.memory
 from comparisons.memory import sides
 from comparisons.memory.strip.stage import Frames, Tensor, around, problem
-from torch_impl.memory.held import nodes, saved_tensors
+from torch_impl.first_order.tree import behind
+from torch_impl.memory.held import saved_tensors
 
 
 def frames(strategy: str, device: str) -> tuple[dict, Frames]:
@@ -44,7 +45,7 @@ def frames(strategy: str, device: str) -> tuple[dict, Frames]:
     def name(outputs) -> None:
         """Which nodes keep each tensor, and the number of the first of them: nodes are numbered as they are made."""
         several = outputs if isinstance(outputs, list) else [outputs]
-        for node in dict.fromkeys(node for output in several for node in nodes(output)):
+        for node in dict.fromkeys(node for output in several for node in behind(output)):
             first = node._sequence_nr(), node.name().removesuffix("Backward0").lower()
             for tensor in saved_tensors(node):
                 key = now.get(tensor.untyped_storage()._cdata)
