@@ -120,7 +120,8 @@ for name, count in jcounts.items():
     print(f"{name:20} {count / jcounts['summed']:.2f}")
 
 # %% [markdown]
-# So where you sum matters. A sum of two `grad`s goes through the trunk's backward twice; one `grad` of the sum, once.
+# So where you sum matters. A sum of four `grad`s goes through the trunk's backward four times; one `grad` of the sum,
+# once.
 
 # %%
 losses = jax_impl.models.many_heads.losses(jbatch)

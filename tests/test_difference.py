@@ -140,8 +140,8 @@ ONES = np.ones(2)
         ({"w": "one"}, {"w": ONES}, "actual, loss 'l': 'w' is a str: neither an array nor a mapping of them"),
         ({"w": [1, 2]}, {"w": ONES}, "actual, loss 'l': 'w' has dtype int64"),
         ({"w": ONES + 0j}, {"w": ONES}, "d l / d w is complex in actual and real in expected"),
-        ({"w": ONES}, {"w": ONES.astype(np.float32)}, "expected is float32 and actual float64: was x64 off?"),
-        ({"w": jnp.ones(2)}, {"w": torch_ones(2).double()}, "jax is float32 and torch float64: was x64 off?"),
+        ({"w": ONES}, {"w": ONES.astype(np.float32)}, "expected is not in float64 and actual is: was x64 off?"),
+        ({"w": jnp.ones(2)}, {"w": torch_ones(2).double()}, "jax is not in float64 and torch is: was x64 off?"),
     ],
 )
 def test_what_no_gradient_looks_like_is_said_with_side_and_loss(actual, expected, message):

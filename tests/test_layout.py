@@ -84,3 +84,27 @@ def test_tied_weights_sum_the_gradients_of_their_copies():
         copies = {name: jnp.asarray(array) for name, array in to_flax({"net.weight": w}, layer).items()}
         grads = {name: np.asarray(g) for name, g in jax.grad(loss)(copies).items()}
     np.testing.assert_allclose(from_flax(grads, layer)["net.weight"], shared.grad.numpy(), rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("row", "shape", "message"),
+    [
+        (layout.conv(9, 77, 5), (4, 3, 3), r"layer 'l' of the layout says weight \[77, 9, 5\], by `conv`; it is"),
+        (layout.linear(4, 4), (4, 5), r"says weight \[4, 4\], by `linear`; it is \[4, 5\]: give the row"),
+        (layout.embedding(9, 4), (7, 4), r"says weight \[9, 4\], by `embedding`; it is \[7, 4\]"),
+    ],
+    ids=["conv", "linear", "embedding"],
+)
+def test_a_row_with_other_sizes_is_an_error(row, shape, message):
+    with pytest.raises(ValueError, match=message):
+        to_flax({"l.weight": np.ones(shape), "l.bias": np.ones(shape[0])}, {"l": row})
+
+
+def test_a_layer_without_a_bias_is_told_how_to_say_so():
+    with pytest.raises(ValueError, match=r"needs 'bias' \(a layer without one: `bias=False`\); it has \['weight'\]"):
+        to_flax({"l.weight": np.ones((4, 4))}, {"l": layout.linear(4, 4)})
+
+
+def test_heads_that_do_not_divide_the_width_are_refused():
+    with pytest.raises(ValueError, match="`heads` must divide `width`"):
+        layout.attention(8, 3)

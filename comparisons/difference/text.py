@@ -27,7 +27,8 @@ def summarised(pairs: tuple[Pair, ...], names: tuple[str, str], order: int) -> s
     lines += [described(pair, order, common) for pair in bad[:DESCRIBED]]
     lines += [line(pair, order, common) for pair in bad[DESCRIBED:SHOWN]]
     if len(bad) > SHOWN:
-        lines.append(f"  and {len(bad) - SHOWN} more pairs: `.difference.unequal` has them all")
+        more = len(bad) - SHOWN
+        lines.append(f"  and {more} more pair{'s' if more > 1 else ''}: `.difference.unequal` has them all")
     return "\n".join(lines)
 
 

@@ -125,15 +125,27 @@ def _by_layer(arrays: Arrays, layout: Layout, direction: str) -> Arrays:
         here, out = (name, there) if direction == "to_flax" else (there, name)
         own = {leaf: key for key in arrays if (leaf := _below(key, here)) is not None}
         unclaimed -= set(own.values())
+        if direction == "to_flax":
+            _sized(name, layer, {leaf: np.shape(arrays[key]) for leaf, key in own.items()})
         try:
             found = getattr(layer, direction)({leaf: arrays[key] for leaf, key in own.items()})
         except KeyError as error:
             held = sorted(own) or f"nothing of its own among {', '.join(sorted(arrays)[:8])}"
-            raise BadInput(f"layer {here!r} of the layout needs {error.args[0]!r}; it has {held}") from None
+            without = " (a layer without one: `bias=False`)" if str(error.args[0]).endswith("bias") else ""
+            raise BadInput(f"layer {here!r} of the layout needs {error.args[0]!r}{without}; it has {held}") from None
         mapped |= {f"{out}.{leaf}".strip("."): array for leaf, array in found.items()}
     if unclaimed:
         raise BadInput(f"`layout` has no layer for {sorted(unclaimed)}: add a row for it, such as `linear(...)`")
     return mapped
+
+
+def _sized(name: str, layer: Layer, given: Mapping[str, tuple[int, ...]]) -> None:
+    for leaf, shape in layer.shapes.items():
+        if given.get(leaf, shape) != shape:
+            raise BadInput(
+                f"layer {name!r} of the layout says {leaf or 'parameter'} {list(shape)}, by `{layer.rule}`; it is "
+                f"{list(given[leaf])}: give the row the layer's own sizes"
+            )
 
 
 def _below(key: str, name: str) -> str | None:

@@ -3,6 +3,7 @@
 import numpy as np
 
 from comparisons.layout.layer import Arrays, Layer, ruled
+from comparisons.usage import BadInput
 
 NAMES = ("query", "key", "value")
 FUSED = ("in_proj_weight", "in_proj_bias", "out_proj.weight", "out_proj.bias")
@@ -21,6 +22,8 @@ def attention(
     weights and one fused bias. `leaves` names the fused weight and bias and the output's, for a fused projection of
     one's own.
     """
+    if heads < 1 or width % heads:
+        raise BadInput(f"`heads` must divide `width` (got {heads} and {width}): each head has width / heads")
     each = width // heads
     weight, bias_, out, out_bias = leaves
     inputs = (width, *(split or (width, width)))

@@ -58,7 +58,7 @@ def read(paths: Iterable[Path]) -> list[Run]:
 
 def load(path: Path) -> dict[str, Any]:
     """One file, or one line that says what is wrong with it."""
-    again = "write it anew with `python -m comparisons --json FILE`, or `make report`"
+    again = "write one with `make report`, or `python -m comparisons memory --json FILE`"
     try:
         document = json.loads(path.read_text(), parse_constant=_constant)
     except OSError as error:

@@ -90,9 +90,14 @@ def _said(slopes: tuple[Slope, ...]) -> str:
         lines += map(str, own)
         wrong = [slope.side for slope in own if slope.right is False]
         if len(wrong) == 1:
-            lines.append(f"-> fix {wrong[0]}: {CUT[own[0].order].format(loss)}")
+            other = next(slope.side for slope in own if slope.side != wrong[0])
+            cut = CUT[own[0].order].format(loss)
+            lines.append(f"-> fix {wrong[0]}: {cut}; or, if {wrong[0]} cuts there on purpose, {other} lacks it")
         elif all(slope.right for slope in own):
             lines.append(f"-> each side differentiates its own {loss!r} rightly: the two functions differ")
         elif len(wrong) > 1:
-            lines.append(f"-> neither side differentiates its own {loss!r} rightly, or it is not smooth there")
+            lines.append(
+                f"-> neither gradient is the derivative of its own {loss!r}: if both cut there on purpose, the two "
+                "functions differ; else a cut is wrong, or it is not smooth there"
+            )
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """Given gradients of two frameworks: equal, or an error that says where they are not."""
 
 from collections.abc import Mapping
+from numbers import Real
 
 import numpy as np
 
@@ -94,17 +95,17 @@ def _given(grads: Mapping, side: str) -> None:
 
 def _tolerance(given: float | None, actual: Mapping, expected: Mapping, names: tuple[str, str]) -> float:
     """The tolerance that the arrays can be held to."""
-    if given is not None and not given >= 0:
+    if given is not None and not (isinstance(given, Real) and given >= 0):
         raise BadInput(f"`tolerance` must be a number from 0 up, in units of leaf scale (got {given!r})")
     single = [_is_single(grads, side) for grads, side in zip((actual, expected), names, strict=True)]
     if given is None:
         if {True, False} <= set(single):
             lone, other = names if single[0] else names[::-1]
-            raise BadInput(f"{lone} is float32 and {other} float64: was x64 off? If it is meant so, pass `tolerance`")
+            raise BadInput(f"{lone} is not in float64 and {other} is: was x64 off? If it is meant so, pass `tolerance`")
         return SINGLE_TOLERANCE if True in single else TOLERANCE
     if True in single and given < float(np.finfo(np.float32).eps):
         lone = names[single.index(True)]
-        raise BadInput(f"`tolerance` {given:g} needs float64, and {lone} is float32: take both under x64")
+        raise BadInput(f"`tolerance` {given:g} needs float64, and {lone} is not: take both under x64")
     return given
 
 
@@ -113,5 +114,5 @@ def _is_single(grads: Mapping, side: str) -> bool | None:
     arrays = {f"d {loss} / d {name}": a for loss, g in grads.items() for name, a in g.items() if a is not None}
     single = [title for title, array in arrays.items() if array.dtype not in (np.float64, np.complex128)]
     if single and len(single) < len(arrays):
-        raise BadInput(f"{side}: {single[0]} is float32 while others are float64: was x64 off, or a cast inside?")
+        raise BadInput(f"{side}: {single[0]} is not in float64 and others are: was x64 off, or a cast inside?")
     return bool(single) if arrays else None

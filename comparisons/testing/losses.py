@@ -1,6 +1,7 @@
 """Given two functions of the same parameters: the same losses and gradients, or an error that says which is wrong."""
 
 from collections.abc import Callable, Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ def assert_losses_match(
     """
     if order not in (1, 2):
         raise BadInput(f"`order` must be 1 or 2 (got {order!r})")
-    if not tolerance >= 0:
+    if not (isinstance(tolerance, Real) and tolerance >= 0):
         raise BadInput(f"`tolerance` must be a number from 0 up, in units of leaf scale (got {tolerance!r})")
     strategies = tuple(strategies)
     chosen.accepted(strategies, torch_params)

@@ -74,13 +74,14 @@ def second_order(
 def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, reach: float) -> list[Slope]:
     steps = [reach * 0.5**k for k in HALVINGS]
     first, second = claims.values()
-    gap = abs(first - second)
+    gap, size = abs(first - second), max(abs(first), abs(second))
     found = []
     for side, claimed in claims.items():
         here, *there = values(side, [0.0] + [sign * step for step in steps for sign in (1, -1)])
         ups, downs = np.array(there[::2]), np.array(there[1::2])
         derivative, doubt = _derivative(ups, downs, np.array(steps))
-        right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < gap / 3)
+        near = min(gap / 3, max(1e-3 * max(size, abs(derivative)), 3 * doubt))
+        right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
         remainders = abs(ups - here - np.array(steps) * claimed)
         exponent = None if right is None else _exponent(remainders, abs(ups).max() + abs(here))
         found.append(Slope(side, loss, derivative, claimed, exponent, right, order))
