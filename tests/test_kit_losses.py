@@ -59,7 +59,7 @@ def test_the_side_whose_gradient_is_cut_is_named(here, there, side):
     assert f"-> fix {side}:" in text
 
 
-@pytest.mark.parametrize("factor", [1.2, 2, 3, -1])
+@pytest.mark.parametrize("factor", [1.2, 2, 3])
 def test_a_cut_on_both_sides_hides_no_other_bug(factor):
     """Both gradients are off their own functions, by however much the functions themselves are apart."""
 
