@@ -288,6 +288,9 @@ def show(strategy: Annotated[str, typer.Argument(help="A strategy, such as per_l
     panels = []
     for side in ("torch_impl", "jax_impl"):
         path, text = source.function(side, strategy)
+        if not console.is_terminal:  # to be copied, or read by a program
+            print(f"# {path}\n{text}\n")
+            continue
         panels.append(Panel(Syntax(text, "python", background_color="default", word_wrap=True), title=path))
     if console.width < 180:
         console.print(*panels, sep="\n")

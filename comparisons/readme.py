@@ -16,6 +16,7 @@ from comparisons.memory.tables import PHASES
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.page import schema
 from comparisons.rows import Row, Table
+from comparisons.scenarios import REFERENCE
 
 ROOT = Path(__file__).parent.parent
 PICTURE = ROOT / "results" / "lifetime_strip.svg"
@@ -90,7 +91,8 @@ def memory() -> str:
             line.append(" → ".join(f"{row['bytes']:,}" for row in rows) if all("bytes" in r for r in rows) else "-")
             line.append(f"{found[strategy, side, most]['bytes']:,}")
         lines.append(line)
-    table = Table("", ["many_heads, bytes", "PyTorch holds", "its peak", "JAX holds", "its plan"], lines)
+    what = f"many_heads ({own[0]['size']}), bytes"
+    table = Table("", [what, "PyTorch holds", "its peak", "JAX holds", "its plan"], lines)
     return "\n\n".join([table.markdown(), *_swept(every), *_looking(every)])
 
 
@@ -107,8 +109,10 @@ def _looking(rows: list[Row]) -> list[str]:
 
 
 def fits() -> str:
-    tables = fit_tables(_load("gpt2_xl")["memory"])
-    return "\n\n".join(f"{table.title}.\n\n{table.markdown()}" for table in tables)
+    rows = _load("gpt2_xl")["memory"]
+    each = next(row["output"] for row in rows if row["strategy"] == REFERENCE and "output" in row)
+    why = f"A gradient for each loss does not fit: the 16 gradients alone are {each:,} B."
+    return "\n\n".join([*(f"{table.title}.\n\n{table.markdown()}" for table in fit_tables(rows)), why])
 
 
 def gpu() -> str:
@@ -121,12 +125,12 @@ def peers() -> str:
     for target, where, verdict, measured, _ in judged(_load("peers")["cost"]):
         found.setdefault(where, {})[target] = f"{measured} ({verdict})"
     columns = {
-        "torchjd's calls both faster and lighter than our fastest": ("no call of torchjd",),
-        "our fastest against torchjd's fastest": ("1.3x faster than torchjd", "no slower than torchjd"),
+        "our fastest; torchjd's calls that are both faster and lighter": ("no call of torchjd",),
+        "our fastest within the peak, against torchjd's": ("1.3x faster than torchjd", "no slower than torchjd"),
         "`gram` against its engine": ("gram",),
     }
     lines = [
-        [where, *(next((t for name, t in told.items() if name.startswith(starts)), "-") for starts in columns.values())]
+        [where, *(next((t for name, t in told.items() if name.startswith(s)), "no target") for s in columns.values())]
         for where, told in found.items()
     ]
     return Table("", ["where", *columns], lines).markdown()

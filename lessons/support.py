@@ -25,13 +25,17 @@ def compare(prediction, measured) -> None:
     if prediction is None:
         verdict = "you have not predicted yet"
     else:
-        verdict = "as you predicted" if prediction == measured else f"you predicted {prediction}"
+        same = prediction == (list(measured) if isinstance(prediction, list) else measured)
+        verdict = "as you predicted" if same else f"you predicted {prediction}"
     print(f"measured: {shown} ({verdict})")
 
 
 def check(exercise: Callable, answer) -> None:
     """The verdict on an answer, by the exercise's own check."""
-    print("Not answered yet." if answer is None else exercise(answer))
+    try:
+        print("Not answered yet." if answer is None else exercise(answer))
+    except Exception as error:
+        print(f"Not yet: this answer cannot be tried. {type(error).__name__}: {str(error).splitlines()[0]}")
 
 
 def raises(function: Callable, *arguments, **options) -> str | None:

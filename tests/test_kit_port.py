@@ -1,10 +1,12 @@
 """`port`: every layer type maps, with its gradient, to nnx and to linen; what does not map is named."""
 
+from collections import OrderedDict
 from functools import partial
 
 import flax.linen as linen
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 import torch
 from flax import nnx
@@ -379,3 +381,46 @@ def test_an_interleaved_projection_is_found_and_the_guess_is_named():
 def test_bad_input(arguments, message):
     with pytest.raises(ValueError, match=message):
         port(*arguments)
+
+
+class _Recurrent(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.l, self.o = nn.LSTM(4, 8, batch_first=True), nn.Linear(8, 2)
+
+    def forward(self, x):
+        return self.o(self.l(x)[0][:, -1])
+
+
+class _NnxRecurrent(nnx.Module):
+    def __init__(self, rngs):
+        self.l, self.o = nnx.RNN(nnx.OptimizedLSTMCell(4, 8, rngs=rngs)), nnx.Linear(8, 2, rngs=rngs)
+
+    def __call__(self, x):
+        return self.o(self.l(x)[:, -1])
+
+
+def squares(module, batch):
+    return {"a": (module(batch["x"]) ** 2).mean()}
+
+
+def test_a_recurrent_layer_begins_in_the_precision_of_the_run():
+    ported = port(_Recurrent(), _NnxRecurrent(nnx.Rngs(0)))
+    found = assert_losses_match(squares, squares, ported, batch={"x": np.ones((3, 5, 4))}, order=2)
+    assert len(found.gradients.pairs) == 6
+
+
+class _Dropped(nnx.Module):
+    def __init__(self, rngs):
+        self.a, self.d = nnx.Linear(4, 8, rngs=rngs), nnx.Dropout(0.5, rngs=rngs)
+
+    def __call__(self, x):
+        return self.d(self.a(x))
+
+
+@pytest.mark.parametrize(("on", "off"), [("torch", "jax"), ("jax", "torch")])
+def test_the_side_whose_dropout_was_left_on_is_named(on, off):
+    sides = {"torch": nn.Sequential(OrderedDict(a=nn.Linear(4, 8), d=nn.Dropout(0.5))), "jax": _Dropped(nnx.Rngs(0))}
+    sides[off].eval()
+    with pytest.raises(GradientMismatch, match=f"-> {on}'s 'a' changes from one call to the next"):
+        assert_losses_match(squares, squares, port(sides["torch"], sides["jax"]), batch={"x": np.ones((5, 4))})

@@ -510,7 +510,7 @@ def test_html_markdown_and_csv_are_written(command, measured, tmp_path):
     total = sum(len(rows) for rows in document.values() if isinstance(rows, list))
     assert f"all {total} rows hold" in summary
     assert "| per_loss_retained |" in summary
-    assert "Not measured: Cost over K (`python -m comparisons cost`)." in summary
+    assert "Not measured: Cost over K (`python -m comparisons cost && " in summary
     status, out, _ = command("report", file, "--format", "csv", "--output", tmp_path / "tables")
     assert status == 0
     with (tmp_path / "tables" / "gradients.csv").open(newline="") as lines:

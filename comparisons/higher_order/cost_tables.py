@@ -23,10 +23,9 @@ def ratios(rows: list[Row]) -> Table:
             gflops = f"{row['flops'] / row['seconds'] / 1e9:.1f} GFLOP/s"
             lines.append([*name, "the gradient", "1", "1", gflops, "1", _seconds(row), _counted(row)])
         else:
-            time = f"{row['time_ratio']:.2f} ({row['spread'][0]:.2f} to {row['spread'][1]:.2f})"
             mode = _mode(row) + (", fastest" if row.get("fastest") else "")
-            achieved, peak = f"{row['achieved']:.2f}", f"{row['peak_ratio']:.2f}"
-            lines.append([*name, mode, f"{row['flop_ratio']:.2f}", time, achieved, peak, _seconds(row), _counted(row)])
+            flops, achieved, peak = (f"{row[field]:.2f}" for field in ("flop_ratio", "achieved", "peak_ratio"))
+            lines.append([*name, mode, flops, _time(row), achieved, peak, _seconds(row), _counted(row)])
     header = ["network", "side", "mode", "FLOPs", "time (quartiles)", "FLOP/s", "peak", "compile s", "FLOPs predicted"]
     return Table("a product with the Hessian in terms of a gradient, float32", header, lines)
 
@@ -39,10 +38,11 @@ def published(rows: list[Row]) -> Table:
         for strategy in dict.fromkeys(mode for s, mode, _ in cited if s == side):
             line = [cited[side, strategy, model] for model in MODELS]
             here = [ours.get((way, strategy, name)) for name in NETWORKS]
-            texts = [f"{r['time_ratio']:.2f}/{r['flop_ratio']:.2f}" if r else "" for r in here]
+            texts = [f"{_time(r)}/{r['flop_ratio']:.2f}" if r else "" for r in here]
             texts += [f"{r['time_ratio']:.2f}/{r['predicted_ratio']:.2f}" for r in line]
             lines.append([f"{WAYS[way]}, {_mode(line[0])}", *texts, line[0]["explained"]])
-    header = ["time/FLOPs", *NETWORKS.values(), *(f"{model} (cited)" for model in MODELS), "what explains it"]
+    networks = [*NETWORKS.values(), *(f"{model} (cited)" for model in MODELS)]
+    header = ["time (quartiles)/FLOPs", *networks, "what explains it"]
     return Table("beside bench_hvp (ICLR 2024): time over FLOPs, each in terms of a gradient's", header, lines)
 
 
@@ -119,6 +119,10 @@ def _name(row: Row) -> str:
 
 def _mode(row: Row) -> str:
     return row["strategy"].removeprefix("hvp_").replace("_", " ")
+
+
+def _time(row: Row) -> str:
+    return f"{row['time_ratio']:.2f} ({row['spread'][0]:.2f} to {row['spread'][1]:.2f})"
 
 
 def _seconds(row: Row) -> str:

@@ -1,5 +1,6 @@
 """Arrays into Flax's own containers: an nnx module in place, a linen tree of variables."""
 
+import itertools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -9,12 +10,16 @@ def nnx_state(module: Any, params: Mapping, stats: Mapping) -> tuple[Callable[[M
     import jax.numpy as jnp
     from flax import nnx
 
+    draws = itertools.count()
+
     def filled(leaves: Mapping, keep_dtype: bool) -> list:
         flat = []
         for path, leaf in nnx.to_flat_state(nnx.state(module)):
             name = ".".join(map(str, path))
             if name in leaves:
                 leaf = leaf.replace(jnp.asarray(leaves[name], leaf.dtype if keep_dtype else None))
+            elif isinstance(leaf, nnx.RngCount):  # made anew, as it is changed; each module that is built draws its own
+                leaf = leaf.replace(leaf[...] + next(draws))
             flat.append((path, leaf))
         return flat
 
@@ -28,6 +33,8 @@ def nnx_state(module: Any, params: Mapping, stats: Mapping) -> tuple[Callable[[M
         for _, layer in nnx.iter_modules(built):
             if isinstance(layer, nnx.Embed):
                 layer.dtype = None  # it keeps the dtype that it was made in, and would round float64 rows to float32
+            elif hasattr(layer, "initialize_carry"):
+                layer.param_dtype = _real(given)  # so that the state begins in the precision of the run
         return built
 
     return build, {".".join(map(str, path)) for path, _ in nnx.to_flat_state(nnx.state(module))}

@@ -17,7 +17,7 @@ SEE = (
     "A gradient for each of K losses costs K trips backwards through the trunk, a summed loss one: so say the FLOPs "
     "(dashed, without noise), and the measured time says how much of it is felt."
 )
-COMMAND = "python -m comparisons cost"
+COMMAND = "python -m comparisons cost && python -m comparisons cost --part peers --full"
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
 AXES = {"losses": "number of losses K", "depth": "depth", "batch": "batch"}
 

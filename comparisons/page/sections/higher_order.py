@@ -5,7 +5,7 @@ from typing import Any
 from markupsafe import Markup
 
 from comparisons.page.chart import Series, chart
-from comparisons.page.figures import figure
+from comparisons.page.figures import figure, plain
 from comparisons.page.read import Run
 from comparisons.rows import Row
 
@@ -81,11 +81,15 @@ def _charts(found: dict[tuple[str, str], dict[tuple[str, str], Row]], columns: l
 
 
 def _ratio(run: Run, row: Row | None) -> list[Markup]:
-    """Time in terms of a gradient's, and what the FLOPs say."""
+    """Time in terms of a gradient's, with its quartiles where it was measured here, and what the FLOPs say."""
     if row is None:
         return []
+    time = figure(run, row, "time_ratio", "ratio")
+    if row.get("spread"):
+        low, high = (plain(run, row, f"spread.{k}", "ratio") for k in (0, 1))
+        time += Markup(" <small>{} to {}</small>").format(low, high)
     count = "predicted_ratio" if row["kind"] == "published" else "flop_ratio"
-    return [figure(run, row, "time_ratio", "ratio"), figure(run, row, count, "ratio")]
+    return [time, figure(run, row, count, "ratio")]
 
 
 def _cell(run: Run, row: Row | None) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from comparisons.scenarios import STRATEGIES
 
 TITLE = "Memory over a step"
 SEE = (
-    "What is held from the forward to the last backward: PyTorch's line falls where a backward frees what it visits, "
-    "JAX's where a pullback is dropped."
+    "What is held from the forward to the last backward: PyTorch's line falls where a backward frees what it visits "
+    "(the digits' last loss, a weight decay, visits nothing that is held), JAX's where a pullback is dropped."
 )
 COMMAND = "python -m comparisons memory"
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
@@ -45,14 +45,21 @@ def _simulated(row: Row) -> bool:
 
 
 def context(run: Run) -> dict[str, Any]:
-    found: dict[str, dict[tuple[str, str], list[Row]]] = {}
+    found: dict[tuple[str, str], dict[tuple[str, str], list[Row]]] = {}
     for row in rows(run):
         if row.get("strategy") in STRATEGIES and row.get("phase") and "curve" not in row and not _simulated(row):
-            found.setdefault(row["problem"], {}).setdefault((row["strategy"], row["framework"]), []).append(row)
-    shown = sorted(found.items(), key=lambda item: item[0] != "digits")  # the problem that every section shows
+            place = row["problem"], f"{row['size']}, on {'a GPU' if row['device'] == 'cuda' else 'the CPU'}"
+            found.setdefault(place, {}).setdefault((row["strategy"], row["framework"]), []).append(row)
+    shown = sorted(found.items(), key=lambda item: item[0][0] != "digits")  # the problem that every section shows
     problems = [
-        {"name": name, "small": _small(cells), "ledger": _ledger(run, cells), "on_gpu": _on_gpu(run, cells)}
-        for name, cells in shown
+        {
+            "name": name,
+            "size": size,
+            "small": _small(cells),
+            "ledger": _ledger(run, cells),
+            "on_gpu": _on_gpu(run, cells),
+        }
+        for (name, size), cells in shown
     ]
     return {
         "problems": problems,
