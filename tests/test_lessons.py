@@ -11,6 +11,8 @@ import pytest
 import support
 import torch
 
+from comparisons.pitfalls.table import CARDS, SECTIONS
+
 LESSONS = Path(__file__).parent.parent / "lessons"
 NAMES = sorted(path.stem for path in LESSONS.glob("[0-9]*.py"))
 EXAMPLES = ["port_a_transformer"]
@@ -160,7 +162,8 @@ def test_every_question_has_two_answers_a_notebook_and_a_command():
     for question in questions:
         assert "*PyTorch:*" in question
         assert "*JAX:*" in question
-        assert re.search(r"`(lesson|pitfalls|memory|gradients)`", question.rpartition("·")[2])
+        assert re.search(r"`(lesson|pitfalls|memory|gradients)", question.rpartition("·")[2])
+        assert set(re.findall(r"`pitfalls --name (\w+)`", question)) <= {*CARDS, *SECTIONS}
         links = re.findall(r"\((\w+)\.ipynb\)", question)
         assert links
         assert set(links) <= set(NAMES)
