@@ -104,7 +104,7 @@ def _swept(rows: list[Row]) -> list[str]:
 
 def _looking(rows: list[Row]) -> list[str]:
     times = {row["framework"]: f"{row['ratio']:.2f}" for row in rows if row.get("phase") == "recording"}
-    said = "A step whose held bytes are recorded takes {torch} times as long in PyTorch, {jax} times in JAX."
+    said = "A step of many_heads whose held bytes are recorded takes {torch} times as long in PyTorch, {jax} in JAX."
     return [said.format(**times)] if times else []
 
 
