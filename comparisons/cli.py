@@ -1,6 +1,7 @@
 """`python -m comparisons`: the whole job, or one question alone. Frameworks load when a command needs them."""
 
 import sys
+import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -363,7 +364,9 @@ def _second_order(full: bool, device: str, size: str) -> list:
 
 
 def main() -> None:
-    """The console script: one line and no traceback for a reader's mistake."""
+    """The console script: one line and no traceback for a reader's mistake, and no word of PyTorch's to itself."""
+    for message in ("`torch.jit.script` is deprecated", "A saved_tensors_hooks context"):
+        warnings.filterwarnings("ignore", message)
     try:
         status = app(standalone_mode=False)
     except usage.BadUsage as error:

@@ -8,13 +8,14 @@ from typing import NamedTuple
 RETAINED = "`retain_graph=True`"
 CUT = "the trunk waits for a backward of its own"
 
-ONE_LESS = "1\N{MINUS SIGN}tanh"
+ONE_LESS, SQUARED = "1\N{MINUS SIGN}tanh", "1\N{MINUS SIGN}tanh²"
 
 GRAPH = "A block is a tensor saved for backward, by the operation that keeps it; weights and batch are not counted."
-RESIDUALS = (
-    f"A pullback keeps each tanh's output and `{ONE_LESS}`, for the derivative `({ONE_LESS})(1+tanh)`, and `input`, a "
-    "copy of the batch; weights are not counted."
-)
+KEPT = "A pullback keeps each tanh's output and {}, and `input`, a copy of the batch; weights are not counted."
+RESIDUALS = {  # by the primitive that JAX makes of a tanh's derivative: its own from 0.11.2 on
+    "sub": KEPT.format(f"`{ONE_LESS}`, for the derivative `({ONE_LESS})(1+tanh)`"),
+    "one_minus_square": KEPT.format(f"its derivative, `{SQUARED}`"),
+}
 AT_ONCE = "each head is one call of `jax.grad` and leaves no block."
 TRUNK_FOR_EACH = (
     f"`jax.vjp` of the trunk gives one pullback, its backward as a function, pulled by A, then by B; {AT_ONCE}"
@@ -26,7 +27,7 @@ APART = (
     "`jax.vjp` of the trunk gives a pullback, and of each head another: A pulls its own and the trunk's, then B does."
 )
 
-OPERATIONS = {"sub": ONE_LESS, "mul": "2·error"}  # what JAX's primitives make here
+OPERATIONS = {"sub": ONE_LESS, "one_minus_square": SQUARED, "mul": "2·error"}  # what JAX's primitives make here
 
 
 class Said(NamedTuple):

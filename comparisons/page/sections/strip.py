@@ -54,7 +54,6 @@ ORDER = (
     "dropped",
 )
 MINUS = "\N{MINUS SIGN}"
-NOTES = {"torch": lambda said: GRAPH, "jax": lambda said: f"{said.pulled} {RESIDUALS}"}
 
 
 def rows(run: Run) -> list[Row]:
@@ -121,7 +120,8 @@ def _side(run: Run, name: str, framework: str, rows: list[Row]) -> dict[str, Any
             | {"height": HEAD + STEP * (heads + count["shared"]) + (GAP if count["shared"] else 0)}
         )
         before = tensors
-    return side | {"note": NOTES[framework](said), "frames": frames}
+    kept = next((text for op, text in RESIDUALS.items() if any(row["op"] == op for row in rows)), "")
+    return side | {"note": GRAPH if framework == "torch" else f"{said.pulled} {kept}", "frames": frames}
 
 
 def _held(run: Run, tensors: list[Row]) -> dict[str, Any]:
