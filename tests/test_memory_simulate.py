@@ -55,6 +55,8 @@ def test_pytorch_simulated_is_measured(name, strategy):
 @pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("directional",)])
 def test_an_lstm_is_simulated_but_for_the_workspace_of_its_kernel(strategy):
     """oneDNN's LSTM keeps bytes of its own, of a size that it alone knows."""
+    if strategy == "per_loss_functional" and torch.__version__.startswith("2.11"):
+        pytest.skip("the jacrev of PyTorch 2.11 reads a value, which a tensor without memory has not")
     drawn = problem("recurrent", "tiny")
     side = sides.torch_side("recurrent", drawn)
     with torch_impl.memory.held(side.params, side.batch) as ledger:
