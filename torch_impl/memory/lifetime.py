@@ -4,9 +4,10 @@ import gc
 import warnings
 
 import torch
-from torch import autograd
+from torch import Tensor, autograd
 
 from torch_impl.memory.held import held
+from torch_impl.memory.peak import allocated
 from torch_impl.models.losses import Batch, Losses, Params
 
 
@@ -114,3 +115,17 @@ def reference_cycle(steps: int = 3, n: int = 1024) -> dict[str, int]:
         gc.collect()
         figures[name] = ledger.bytes
     return figures
+
+
+def recorded_twice(n: int = 1024) -> dict[str, int]:
+    """`torch.func` records by itself: given leaves that require grad, autograd records it all again, for its result.
+
+    A gradient of constants is all that a call leaves allocated. That of leaves holds the graph by which it was made.
+    """
+
+    def gradient(x: Tensor) -> Tensor:
+        return torch.func.grad(lambda x: x.exp().exp().sum())(x)
+
+    leaf = torch.zeros(n, requires_grad=True)
+    found = {"leaves": allocated(lambda: gradient(leaf)), "constants": allocated(lambda: gradient(leaf.detach()))}
+    return {"gradient": leaf.nbytes} | found

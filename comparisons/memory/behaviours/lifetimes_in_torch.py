@@ -59,6 +59,12 @@ def reference_cycle(device: str) -> Seen:
     return Seen(lifetime.reference_cycle, lifetime.reference_cycle(3, 512), expected)
 
 
+def recorded_twice(device: str) -> Seen:
+    figures = lifetime.recorded_twice(512)
+    relations = {"leaves: the gradient and two arrays at least": figures["leaves"] >= 3 * figures["gradient"]}
+    return Seen(lifetime.recorded_twice, figures, {"gradient": 2048, "constants": 2048}, relations)
+
+
 def as_losses_grow(device: str) -> Seen:
     x = torch.ones(8 * SMALL.width, SMALL.width)
     batched = growth.as_losses_grow(first_order.per_loss_batched, x)

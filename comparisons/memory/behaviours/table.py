@@ -11,6 +11,7 @@ LIFETIMES = {
     "last_reference": BOTH,
     "donation": BOTH,
     "reference_cycle": {"jax": "no array of JAX's holds a graph: there is no knot to tie"},
+    "recorded_twice": {"jax": "JAX records nothing beside a transformation: an array requires no grad"},
     "as_losses_grow": BOTH,
     "accumulates": BOTH,
     "accumulation": BOTH,
@@ -27,5 +28,13 @@ PROGRAMS = {
     "budget": {"jax": "JAX has no budget: a policy names what is kept, as in `selective`"},
 }
 BEHAVIOURS = LIFETIMES | PROGRAMS
-ON_CPU = {"per_tanh", "per_dense_tanh", "as_losses_grow", "accumulation", "zero_grad_policy", *PROGRAMS}
+ON_CPU = {
+    "per_tanh",
+    "per_dense_tanh",
+    "recorded_twice",
+    "as_losses_grow",
+    "accumulation",
+    "zero_grad_policy",
+    *PROGRAMS,
+}
 """Peaks and plans: stated of the CPU, where they are exact, whatever the device of the run."""
