@@ -11,7 +11,8 @@ from comparisons.scenarios import STRATEGIES
 def text(document: dict[str, Any], path: str) -> str:
     """The section, of one results file."""
     memory, cost = document["memory"], document["cost"]
-    parts = [gradients(document, path), held(memory), gpu_tables.summary(memory).markdown()]
+    large = [row for row in memory if row["size"] == "large"]
+    parts = [gradients(document, path), held(memory), gpu_tables.summary(large).markdown()]
     return "\n\n".join([*parts, times(cost), precision(cost)])
 
 

@@ -34,7 +34,7 @@ def bound(name: str, strategy: str) -> str:
 
     What no operation returns is not simulated: a convolution's and an LSTM's own buffers, the random state that a
     checkpoint keeps (5,056 B), a number of the program (8 B). The digits' forward mode takes other steps when it is
-    watched, with larger buffers (4,084 B at `tiny`).
+    watched, with larger buffers at some sizes.
     """
     if (name, strategy) == ("digits", "directional"):
         return UPPER

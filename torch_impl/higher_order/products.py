@@ -19,9 +19,10 @@ def hvp_forward_over_reverse(losses: Losses, params: Params, direction: Params) 
     9F: each of the gradient's 3F products becomes three. No graph outlives the call.
     """
     alike("direction", direction, params)
+    params, direction = constants(params), constants(direction)
     gradients = torch.func.jacrev(checked(losses, params))
     with composed():
-        _, products = torch.func.jvp(gradients, (constants(params),), (constants(direction),))
+        _, products = torch.func.jvp(gradients, (params,), (direction,))
     return products
 
 
@@ -31,13 +32,14 @@ def hvp_reverse_over_forward(losses: Losses, params: Params, direction: Params) 
     8F: the forward's F becomes 3F, and the backward of the product with `direction` needs no gradient for it.
     """
     alike("direction", direction, params)
+    params, direction = constants(params), constants(direction)
     scalars = checked(losses, params)
 
     def slopes(p: Params) -> dict[str, Tensor]:
-        return torch.func.jvp(scalars, (p,), (constants(direction),))[1]
+        return torch.func.jvp(scalars, (p,), (direction,))[1]
 
     with composed():
-        return torch.func.jacrev(slopes)(constants(params))
+        return torch.func.jacrev(slopes)(params)
 
 
 def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) -> dict[str, Gradient]:

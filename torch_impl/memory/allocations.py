@@ -16,8 +16,9 @@ class Allocations(TorchDispatchMode):
 
     It sees what operations return, not what their kernels allocate and free inside: of a backward its peak is exact for
     products and pointwise operations, and too low for convolutions, LSTMs and a checkpoint's random state. Of a
-    forward-mode derivative it is too high: PyTorch takes other steps there under a dispatch mode. Where two cotangents
-    meet, the engine adds in place if it holds the last reference, but never under a dispatch mode: it is done here.
+    forward-mode derivative it may be too high: some operators take other steps under a dispatch mode. Where two
+    cotangents meet, the engine adds in place if it holds the last reference, but never under a dispatch mode: it is
+    done here.
     """
 
     def __init__(self, known: object = ()):
