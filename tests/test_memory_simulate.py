@@ -40,31 +40,19 @@ def compare(name, strategy, stated, drawn):
     marks, peak, arguments, _ = simulated.in_torch(name, stated, strategy)
     truth, most = measured(name, strategy, drawn)
     assert arguments == sides.nbytes(sides.torch_side(name, drawn, strategy).arrays)
-    relation = {"exact": peak == most, "lower bound": peak <= most, "upper bound": peak >= most}
-    assert relation[simulated.bound(name, strategy)], f"simulated {peak:,} B, measured {most:,} B"
+    missed = {"digits": 20, "conv": most}.get(name, 0)
+    assert peak <= most <= peak + missed, f"simulated {peak:,} B, measured {most:,} B"
+    assert simulated.bound(name) == ("lower bound" if missed else "exact")
     return marks, truth
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", [name for name in SIZES if name != "recurrent"])
+@pytest.mark.parametrize("name", SIZES)
 def test_pytorch_simulated_is_measured(name, strategy):
+    if (name, strategy) == ("recurrent", "per_loss_functional") and torch.__version__.startswith("2.11"):
+        pytest.skip("the jacrev of PyTorch 2.11 reads a value, which a fake tensor has not")
     marks, truth = compare(name, strategy, shapes(name, "tiny"), problem(name, "tiny"))
     assert marks == truth
-
-
-@pytest.mark.parametrize("strategy", [name for name in STRATEGIES if name not in ("directional",)])
-def test_an_lstm_is_simulated_but_for_the_workspace_of_its_kernel(strategy):
-    """oneDNN's LSTM keeps bytes of its own, of a size that it alone knows."""
-    if strategy == "per_loss_functional" and torch.__version__.startswith("2.11"):
-        pytest.skip("the jacrev of PyTorch 2.11 reads a value, which a tensor without memory has not")
-    drawn = problem("recurrent", "tiny")
-    side = sides.torch_side("recurrent", drawn)
-    with torch_impl.memory.held(side.params, side.batch) as ledger:
-        values = side.losses(side.params)
-    (workspace,) = {saved.storage: saved.bytes for saved in ledger.saved(values) if saved.dtype == "uint8"}.values()
-    marks, truth = compare("recurrent", strategy, shapes("recurrent", "tiny"), drawn)
-    assert [phase for phase, _ in marks] == [phase for phase, _ in truth]
-    assert {real - size for (_, real), (_, size) in zip(truth, marks, strict=True)} <= {0, workspace}
 
 
 @pytest.mark.parametrize("strategy", ["summed", "per_loss_retained", "per_loss_batched", "per_loss_chunked"])
@@ -78,7 +66,7 @@ def test_pytorch_simulated_many_heads_is_measured(sizes, strategy):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy", STRATEGIES)
-@pytest.mark.parametrize("name", ["digits", "attention", "many_heads"])
+@pytest.mark.parametrize("name", SIZES)
 def test_pytorch_simulated_is_measured_at_the_default_size(name, strategy):
     marks, truth = compare(name, strategy, shapes(name, "default"), problem(name, "default"))
     assert marks == truth
@@ -207,16 +195,6 @@ def test_what_fits_is_listed():
     assert jax.title.startswith("0 of 2 fit in 5,000 B, 2 may. Assumed: no kernels")
 
 
-def test_an_upper_bound_above_the_limit_may_fit():
-    """As a lower bound within it; beside them one that fits and one that does not."""
-    common = {"framework": "torch", "problem": "digits", "limit": 100, "assumes": "x"}
-    peaks = [("exact", 90), ("exact", 110), ("lower bound", 80), ("lower bound", 120), ("upper bound", 130)]
-    rows = [common | {"strategy": f"{b} {n}", "bound": b, "bytes": n, "fits": n <= 100} for b, n in peaks]
-    (table,) = fits.tables(rows)
-    assert table.title.startswith("1 of 5 fit in 100 B, 2 may.")
-    assert [line[0] for line in table.lines] == ["lower bound 80", "exact 90", "upper bound 130"]
-
-
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", ["lesson", "many_heads", "conv"])
 def test_no_plan_is_below_jaxs_lower_bound(name, strategy):
@@ -227,14 +205,6 @@ def test_no_plan_is_below_jaxs_lower_bound(name, strategy):
     ledger, listed = memory.tables([bound, plan])[0], fits.tables([bound, plan])[0]
     assert ledger.lines[0][-1] == f"{plan['bytes']:,} planned"
     assert [line[3] for line in listed.lines] == [f"{plan['bytes']:,}"]
-
-
-def test_what_an_lstm_holds_is_simulated_as_a_lower_bound():
-    rows = beyond.rows(beyond._torch, "recurrent", "summed", "tiny", 10**6)
-    forward = next(row for row in rows if row["phase"] == "forward")
-    assert forward["bound"] == "lower bound"
-    assert "limit" not in forward
-    assert memory.tables(rows)[0].lines[0][2] == f"≥{forward['bytes']:,}"
 
 
 @pytest.mark.parametrize("axis", along.AXES)

@@ -7,12 +7,10 @@ from comparisons.rows import Row
 
 
 def accounted(name: str, strategy: str, size: str, side: Side, arguments: int) -> Row:
-    """Fields of the peak's row. An LSTM is not simulated: it is another operator on a GPU."""
+    """Fields of the peak's row."""
     requested, seen = sides.torch_accounted(strategy, side)
     inside = sorted(seen.inside.items(), key=lambda of: -of[1])
     found: Row = {"requested": requested + arguments, "accounted": seen.whole + arguments}
     found |= {"workspaces": {operator: most for operator, most in inside if most}}
-    if name not in simulated.BY_DEVICE:
-        _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy)
-        found |= {"simulated": peak + arguments}
-    return found
+    _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy, "cuda")
+    return found | {"simulated": peak + arguments}

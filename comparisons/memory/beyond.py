@@ -16,7 +16,6 @@ ASSUMES = {
     "jax": "no kernels and no scratch: arguments and results, by shape",
     "plan": "XLA's plan for the CPU, one program",
 }
-LSTM = "no bytes of the LSTM's kernel, of a size that it alone knows"
 PEAKS = ("peak", "plan")
 
 
@@ -66,10 +65,8 @@ def _torch(name: str, strategy: str, size: str) -> list[Row]:
         found.append(own("forward") | {"status": "unsupported", "reason": why})
     else:
         _phases(found, own, marks)
-        if name in simulated.BY_DEVICE:
-            found = [row | {"bound": simulated.LOWER, "assumes": LSTM} if row["bytes"] else row for row in found]
-    bound = simulated.bound(name, strategy)
-    return [*found, own("peak") | _figures(peak + arguments, bound, ASSUMES["torch"]) | {"arguments": arguments}]
+    figures = _figures(peak + arguments, simulated.bound(name), ASSUMES["torch"])
+    return [*found, own("peak") | figures | {"arguments": arguments}]
 
 
 def _jax(name: str, strategy: str, size: str) -> list[Row]:

@@ -6,7 +6,7 @@ from fractions import Fraction
 from comparisons.rows import Row, Table
 from comparisons.usage import BadUsage
 
-LOWER, UPPER = "lower bound", "upper bound"
+LOWER = "lower bound"
 UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 GOAL = "goal: 60 s and 2 GiB"
 
@@ -21,9 +21,9 @@ def parsed(text: str) -> int:
 
 
 def tables(rows: list[Row]) -> list[Table]:
-    """The strategies that fit, the smallest first, and those that may; a compiled plan stands for its lower bound.
+    """The strategies that fit, the smallest first, and those that may: a lower bound within the limit.
 
-    A lower bound within the limit may fit, and so may an upper bound above it.
+    A compiled plan stands for its lower bound.
     """
     best = {(row["framework"], row["problem"], row["strategy"]): row for row in rows if "limit" in row}
     found = []
@@ -32,7 +32,7 @@ def tables(rows: list[Row]) -> list[Table]:
         for assumes in dict.fromkeys(row["assumes"] for row in of):
             group = [row for row in of if row["assumes"] == assumes]
             sure = [row for row in group if row["fits"] and row["bound"] != LOWER]
-            may = [row for row in group if row["bound"] == (LOWER if row["fits"] else UPPER)]
+            may = [row for row in group if row["fits"] and row["bound"] == LOWER]
             own = sorted([*sure, *may], key=lambda row: row["bytes"])
             lines = [[row["strategy"], row["problem"], side, f"{row['bytes']:,}", row["bound"]] for row in own]
             told = f"{len(sure)} of {len(group)} fit in {group[0]['limit']:,} B{f', {len(may)} may' if may else ''}"

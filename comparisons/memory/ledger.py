@@ -66,7 +66,7 @@ def _torch(found: list[Row], name: str, strategy: str, size: str, device: str) -
     head = partial(_row, "torch", name, strategy, size, device)
     try:
         _phases(found, head, sides.torch_phases(strategy, side))
-    except NotImplementedError as error:  # oneDNN's LSTM has no forward mode
+    except NotImplementedError as error:  # a GPU's LSTM has no forward mode
         found.append(head("forward") | {"status": "unsupported", "reason": str(error).splitlines()[0]})
         return
     except RuntimeError as error:

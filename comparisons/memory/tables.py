@@ -47,7 +47,7 @@ def _bytes(row: Row | None) -> str:
 
 
 def _sign(row: Row) -> str:
-    return {"lower bound": "≥", "upper bound": "≤"}.get(row.get("bound", ""), "")
+    return "≥" if row.get("bound") == "lower bound" else ""
 
 
 def _peak(phases: dict[str, Row]) -> str:

@@ -9,6 +9,7 @@ from torch import Tensor, autograd
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from torch_impl.higher_order.composed import composed
+from torch_impl.models.recurrent import own_kernels
 
 Loss = Callable[[Tensor], Tensor]
 
@@ -52,12 +53,8 @@ def lstm_float32(x: Tensor) -> Tensor:
 
 
 def lstm_without_mkldnn(x: Tensor) -> Tensor:
-    enabled = torch.backends.mkldnn.is_available() and torch._C._get_mkldnn_enabled()
-    torch._C._set_mkldnn_enabled(False)  # `torch.backends.mkldnn.flags` warns of a TF32 that a CPU has not
-    try:
+    with own_kernels():
         return lstm_float32(x)
-    finally:
-        torch._C._set_mkldnn_enabled(enabled)
 
 
 def layer_norm(x: Tensor) -> Tensor:

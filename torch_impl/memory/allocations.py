@@ -1,6 +1,8 @@
 """What operators return, counted until it dies: the same with tensors that have shapes and no memory."""
 
 import weakref
+from collections.abc import Callable
+from unittest.mock import patch
 
 import torch
 from torch import Tensor
@@ -15,28 +17,44 @@ class Allocations(TorchDispatchMode):
     """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
 
     It sees what operations return, not what their kernels allocate and free inside: of a backward its peak is exact for
-    products and pointwise operations, and too low for convolutions, LSTMs and a checkpoint's random state. Of a
-    forward-mode derivative it may be too high: some operators take other steps under a dispatch mode. Where two
-    cotangents meet, the engine adds in place if it holds the last reference, but never under a dispatch mode: it is
-    done here.
+    products and pointwise operations, and too low for convolutions. Not by an operation comes the random state that a
+    checkpoint keeps on the CPU; it is counted too. Under a dispatch mode PyTorch itself never adds in place, as it else
+    does where two cotangents meet and the engine holds the last reference, and where a linear map of more than two
+    dimensions adds its bias: that is done here.
     """
 
-    def __init__(self, known: object = ()):
+    def __init__(self, known: object = (), device: str = "cpu"):
         super().__init__()
         self.bytes = self.peak = 0
         self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
+        self._product: Callable[[], Tensor | None] = _none
+        self._states = patch.object(torch, "get_rng_state", self._noted(torch.get_rng_state, device == "cpu"))
+
+    def __enter__(self):
+        self._states.start()
+        return super().__enter__()
+
+    def __exit__(self, *raised) -> None:
+        self._states.stop()
+        super().__exit__(*raised)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
             return args[0].fake_device
-        if function is aten.add.Tensor and torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
-            for into, other in (args[:2], args[1::-1]):
-                if _last_reference(into) and _may_hold_the_sum(into, other):
-                    return into.add_(other)
+        product, self._product = self._product(), _none
+        if function is aten.add.Tensor:
+            if product is args[0] and _held_by_its_caller(product):
+                return product.add_(args[1])
+            if torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
+                for into, other in (args[:2], args[1::-1]):
+                    if _last_reference(into) and _may_hold_the_sum(into, other):
+                        return into.add_(other)
         result = self.result(function, args, kwargs or {})
+        if function is aten._unsafe_view.default:
+            self._product = weakref.ref(result)
         least = args[0].nbytes if function is aten.mse_loss.default else 0  # its mean lies in its differences' storage
         for leaf in pytree.tree_leaves(result):
-            if isinstance(leaf, Tensor):
+            if isinstance(leaf, Tensor) and not torch._is_zerotensor(leaf):
                 self._note(leaf.untyped_storage(), least)
         return result
 
@@ -44,7 +62,16 @@ class Allocations(TorchDispatchMode):
         """What the operation returns; where shapes are enough, a subclass may know them at less cost."""
         return function(*args, **kwargs)
 
-    def _note(self, storage: torch.UntypedStorage, least: int) -> None:
+    def _noted(self, take: Callable[[], Tensor], counts: bool) -> Callable[[], Tensor]:
+        def state() -> Tensor:
+            found = take()
+            if counts:
+                self._note(found.untyped_storage())
+            return found
+
+        return state
+
+    def _note(self, storage: torch.UntypedStorage, least: int = 0) -> None:
         key, size = storage._cdata, max(storage.nbytes(), least)
         if key in self._live:
             return
@@ -65,7 +92,7 @@ class Workspaces(Allocations):
     """
 
     def __init__(self, known: object = ()):
-        super().__init__(known)
+        super().__init__(known, "cuda")
         self.inside: dict[str, int] = {}
         self.whole = 0
 
@@ -78,6 +105,15 @@ class Workspaces(Allocations):
         self.inside[name] = max(inside, self.inside.get(name, 0))
         self.whole = max(self.whole, self.bytes + inside)
         return result
+
+
+def _none() -> None:
+    """A reference to nothing."""
+
+
+def _held_by_its_caller(tensor: Tensor) -> bool:
+    """Whether the caller is C++, which holds the tensor beside the three references of a dispatch and of Python."""
+    return tensor._use_count() == 4
 
 
 def _last_reference(tensor: Tensor) -> bool:

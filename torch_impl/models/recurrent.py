@@ -1,12 +1,30 @@
 """Digits read row by row through an LSTM; its last hidden state says what they were."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.backends import cudnn, mkldnn
 
 from torch_impl.models.losses import Batch, Losses, Params, call
+
+
+@contextmanager
+def own_kernels() -> Iterator[None]:
+    """An LSTM of PyTorch's own operators: neither cuDNN's nor oneDNN's, which save a workspace that only they can size.
+
+    Those have no forward mode either, and cuDNN's has neither a batching rule nor a second derivative. oneDNN is left
+    by `set_flags`: its `flags` warn of a TF32 that a CPU has not.
+    """
+    with cudnn.flags(enabled=False):
+        before, *_ = mkldnn.set_flags(_enabled=False)
+        try:
+            yield
+        finally:
+            mkldnn.set_flags(_enabled=before)
 
 
 class Trunk(nn.Module):
@@ -15,7 +33,7 @@ class Trunk(nn.Module):
         self.lstm = nn.LSTM(8, width, batch_first=True)
 
     def forward(self, rows: Tensor) -> Tensor:
-        with torch.backends.cudnn.flags(enabled=False):  # its LSTM has no batching rule and no second derivative
+        with own_kernels():
             hidden, _ = self.lstm(rows)
         return hidden[:, -1]
 
@@ -41,7 +59,7 @@ def network(params: Params) -> Network:
 
 
 def losses(batch: Batch) -> Losses:
-    """Three losses on the hidden state after the last row; on a GPU by PyTorch's own LSTM kernels, not cuDNN's."""
+    """Three losses on the hidden state after the last row."""
 
     def trunk(p: Params) -> Tensor:
         return call(network(p).trunk, p, "trunk", batch["images"])
