@@ -37,6 +37,8 @@ def measured(name, strategy, stated):
 
 
 def compare(name, strategy, stated, drawn):
+    if (name, strategy) == ("recurrent", "per_loss_functional") and torch.__version__.startswith("2.11"):
+        pytest.skip("the jacrev of PyTorch 2.11 reads a value, which a fake tensor has not")
     marks, peak, arguments, _ = simulated.in_torch(name, stated, strategy)
     truth, most = measured(name, strategy, drawn)
     assert arguments == sides.nbytes(sides.torch_side(name, drawn, strategy).arrays)
@@ -49,8 +51,6 @@ def compare(name, strategy, stated, drawn):
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("name", SIZES)
 def test_pytorch_simulated_is_measured(name, strategy):
-    if (name, strategy) == ("recurrent", "per_loss_functional") and torch.__version__.startswith("2.11"):
-        pytest.skip("the jacrev of PyTorch 2.11 reads a value, which a fake tensor has not")
     marks, truth = compare(name, strategy, shapes(name, "tiny"), problem(name, "tiny"))
     assert marks == truth
 

@@ -12,5 +12,8 @@ def accounted(name: str, strategy: str, size: str, side: Side, arguments: int) -
     inside = sorted(seen.inside.items(), key=lambda of: -of[1])
     found: Row = {"requested": requested + arguments, "accounted": seen.whole + arguments}
     found |= {"workspaces": {operator: most for operator, most in inside if most}}
-    _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy, "cuda")
+    try:
+        _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy, "cuda")
+    except NotImplementedError as error:
+        return found | {"reason": f"not simulated: {error}".splitlines()[0]}
     return found | {"simulated": peak + arguments}
