@@ -5,13 +5,13 @@ from typing import Any
 from comparisons.memory import gpu_tables
 from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
-from comparisons.scenarios import STRATEGIES
+from comparisons.scenarios import EVERY
 
 
 def text(document: dict[str, Any], path: str) -> str:
     """The section, of one results file."""
     memory, cost = document["memory"], document["cost"]
-    large = [row for row in memory if row["size"] == "large"]
+    large = [row for row in memory if row.get("size") == "large"]
     parts = [gradients(document, path), held(memory), gpu_tables.summary(large).markdown()]
     return "\n\n".join([*parts, times(cost), precision(cost)])
 
@@ -24,10 +24,10 @@ def gradients(document: dict[str, Any], path: str) -> str:
     counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
     apart = f"float64 apart by at most {worst:.1e} of leaf scale"
     measured = {(row["problem"], row["strategy"]) for row in rows}
-    missing = {of: [f"`{name}`" for name in STRATEGIES if (of, name) not in measured] for of in SIZES}
-    second = ["second order"] if all(row["order"] == 1 for row in rows) else []
-    parts = [*second, *(f"{', '.join(names)} of {of}" for of, names in missing.items() if names)]
-    return f"{counted}, {apart}. Not implemented in PyTorch: {', '.join(lacks)}. Not measured: {'; '.join(parts)}."
+    missing = {of: [f"`{name}`" for name in EVERY if (of, name) not in measured] for of in SIZES}
+    parts = [f"{', '.join(names)} of {of}" for of, names in missing.items() if names]
+    left = f" Not measured: {'; '.join(parts)}." if parts else ""
+    return f"{counted}, {apart}. Not implemented in PyTorch: {', '.join(lacks)}.{left}"
 
 
 def held(rows: list[Row]) -> str:

@@ -254,13 +254,21 @@ def test_a_committed_peak_on_a_gpu_is_accounted_for_to_the_byte():
     jax = [row for row in peaks if row["framework"] == "jax"]
     assert len(torch) > 1
     assert jax
-    assert all(0 <= row["bytes"] - row["planned"] <= 256 * 100 for row in jax)  # each buffer is rounded up to 256 B
+    for row in jax:
+        assert 0 <= row["bytes"] - row["planned"] <= 256 * _buffers(row["problem"])  # each is rounded up to 256 B
+
+
+def _buffers(name):
+    """More than a program of this problem has: K gradients, parameters, a direction, the batch, and scratch."""
+    stated = shapes(name, "large")
+    return (len(stated.losses) + 2) * len(stated.params) + len(stated.batch) + 10
 
 
 def test_peaks_on_a_gpu_are_shown_beside_what_was_said():
     head = {"problem": "digits", "strategy": "summed", "phase": "peak", "device": "cuda", "kind": "observed"}
     torch = {"bytes": 1100, "requested": 1050, "accounted": 1050, "simulated": 1000, "workspaces": {"aten.mm": 50}}
-    found = gpu_tables.tables([head | torch, head | {"bytes": 256, "planned": 256}])
+    of = [{"framework": "torch"} | torch, {"framework": "jax", "bytes": 256, "planned": 256}]
+    found = gpu_tables.tables([head | row for row in of])
     assert [table.lines for table in found] == [
         [["summed", "1,100", "1,000", "+10.0%", "50"]],
         [["mm", "50"]],
@@ -276,7 +284,7 @@ def test_a_workspace_is_what_an_operator_takes_beyond_what_it_returns(monkeypatc
     monkeypatch.setattr("torch.cuda.memory_stats", lambda: stats)
     monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", lambda: None)
     with torch_impl.memory.Workspaces() as seen:
-        torch.ones(4) + torch.ones(4)
+        torch.ones(4, device="meta") + torch.ones(4, device="meta")
     assert seen.inside == {"aten.ones": 100, "aten.add.Tensor": 100}
     assert (seen.peak, seen.whole) == (48, 148)
 

@@ -82,6 +82,9 @@ def _torch(found: list[Row], name: str, strategy: str, size: str, device: str) -
     found.append(row)
     if device == "cuda":
         row |= accounted(name, strategy, size, side, arguments)
+        if row["bytes"] < row["accounted"]:
+            reason = f"below the {row['accounted']:,} B that operators return and take at once"
+            row |= {"status": "differs", "reason": reason}
 
 
 def _jax(found: list[Row], name: str, strategy: str, size: str, device: str) -> None:

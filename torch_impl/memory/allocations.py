@@ -16,6 +16,7 @@ aten = torch.ops.aten
 class Allocations(TorchDispatchMode):
     """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
 
+    `device` says whose memory is counted: a GPU's is without what lies on the CPU, such as a number of the program.
     It sees what operations return, not what their kernels allocate and free inside: of a backward its peak is exact for
     products and pointwise operations, and too low for convolutions. Not by an operation comes the random state that a
     checkpoint keeps on the CPU; it is counted too. Under a dispatch mode PyTorch itself never adds in place, as it else
@@ -26,9 +27,10 @@ class Allocations(TorchDispatchMode):
     def __init__(self, known: object = (), device: str = "cpu"):
         super().__init__()
         self.bytes = self.peak = 0
+        self._elsewhere = "cpu" if torch.device(device).type != "cpu" else None
         self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
         self._product: Callable[[], Tensor | None] = _none
-        self._states = patch.object(torch, "get_rng_state", self._noted(torch.get_rng_state, device == "cpu"))
+        self._states = patch.object(torch, "get_rng_state", self._noted(torch.get_rng_state))
 
     def __enter__(self):
         self._states.start()
@@ -62,18 +64,17 @@ class Allocations(TorchDispatchMode):
         """What the operation returns; where shapes are enough, a subclass may know them at less cost."""
         return function(*args, **kwargs)
 
-    def _noted(self, take: Callable[[], Tensor], counts: bool) -> Callable[[], Tensor]:
+    def _noted(self, take: Callable[[], Tensor]) -> Callable[[], Tensor]:
         def state() -> Tensor:
             found = take()
-            if counts:
-                self._note(found.untyped_storage())
+            self._note(found.untyped_storage())
             return found
 
         return state
 
     def _note(self, storage: torch.UntypedStorage, least: int = 0) -> None:
         key, size = storage._cdata, max(storage.nbytes(), least)
-        if key in self._live:
+        if key in self._live or storage.device.type == self._elsewhere:
             return
         self._live.add(key)
         self.bytes += size
