@@ -19,15 +19,18 @@ def text(document: dict[str, Any], path: str) -> str:
 def gradients(document: dict[str, Any], path: str) -> str:
     found, rows = document["environment"], document["gradients"]
     worst = max(row["relative_error"] for row in rows if row["dtype"] == "float64" and "relative_error" in row)
-    lacks = sorted({f"`{row['strategy']}` of {row['problem']}" for row in rows if row["status"] == "unsupported"})
+    lacking = {(row["problem"], row["strategy"]) for row in rows if row["status"] == "unsupported"}
     versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
     counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
     apart = f"float64 apart by at most {worst:.1e} of leaf scale"
     measured = {(row["problem"], row["strategy"]) for row in rows}
-    missing = {of: [f"`{name}`" for name in EVERY if (of, name) not in measured] for of in SIZES}
-    parts = [f"{', '.join(names)} of {of}" for of, names in missing.items() if names]
-    left = f" Not measured: {'; '.join(parts)}." if parts else ""
-    return f"{counted}, {apart}. Not implemented in PyTorch: {', '.join(lacks)}.{left}"
+    missing = {(of, name) for of in SIZES for name in EVERY} - measured
+    return f"{counted}, {apart}. Not implemented in PyTorch: {_listed(lacking)}. Not measured: {_listed(missing)}."
+
+
+def _listed(cells: set[tuple[str, str]]) -> str:
+    own = {of: [f"`{name}`" for name in EVERY if (of, name) in cells] for of in SIZES}
+    return "; ".join(f"{', '.join(names)} of {of}" for of, names in own.items() if names) or "none"
 
 
 def held(rows: list[Row]) -> str:
