@@ -47,7 +47,8 @@ def test_every_row_of_a_cell_is_there(framework, strategy):
     assert peak["bytes"] >= peak["arguments"] > 0
 
 
-@pytest.mark.parametrize("name", ["many_heads", "attention", "conv"])
+@pytest.mark.parametrize("name", ["digits", "attention", "conv"])
 def test_jax_takes_what_the_program_plans(name):
-    (row,) = [row for row in ledger.rows("jax", name, "per_loss_retained", "large", "cuda") if row["phase"] == "peak"]
-    assert row["bytes"] == pytest.approx(row["planned"], rel=0.02)
+    """Each buffer is rounded up to 256 B. At larger sizes XLA tries kernels out for minutes."""
+    (row,) = [row for row in ledger.rows("jax", name, "per_loss_retained", "default", "cuda") if row["phase"] == "peak"]
+    assert row["planned"] <= row["bytes"] <= 1.02 * row["planned"]

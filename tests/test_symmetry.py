@@ -26,6 +26,10 @@ ONE_SIDED = {
     ("first_order/tree.py", "reached"): "torch: the graph says it; in JAX an untouched parameter has zeros",
     ("first_order/tree.py", "constants"): "torch: `torch.func` would be recorded by autograd too; JAX records nothing",
     ("memory/allocations.py", ""): "torch: what operators return, as they run; JAX's shapes are in the trace",
+    (
+        "models/recurrent.py",
+        "own_kernels",
+    ): "torch: its LSTM may be a library's; Flax's is made of JAX's own operations",
     ("models/attention.py", "attend"): "jax: Flax's own attention takes a float64 softmax in float32",
     (
         "pitfalls/compiled.py",
