@@ -29,7 +29,7 @@ ONE_SIDED = {
     (
         "models/recurrent.py",
         "own_kernels",
-    ): "torch: its LSTM may be a library's; Flax's is made of JAX's own operations",
+    ): "torch: its LSTM may be a library's; Flax's is of JAX's own",
     ("models/attention.py", "attend"): "jax: Flax's own attention takes a float64 softmax in float32",
     (
         "pitfalls/compiled.py",
