@@ -17,6 +17,7 @@ import pytest
 from comparisons import angles, cli, contrast, graphs, lesson, page, pitfalls, results
 from comparisons.memory import ledger, strip, sweep
 from comparisons.page import SECTIONS, exports, schema
+from comparisons.page.chart import spread
 from comparisons.page.layered import layout
 
 pytestmark = [
@@ -542,6 +543,19 @@ def test_the_schema_is_documented(document):
     assert fields <= known, f"say in comparisons/page/templates/fields.toml what these are: {sorted(fields - known)}"
     names = [name for fields in schema.FIELDS.values() for name in fields]
     assert len(names) == len(set(names))
+
+
+def test_names_under_a_chart_do_not_run_into_each_other():
+    assert spread(["fwd", "1", "end"], 8) == [(0, "fwd"), (1, "1"), (2, "end")]
+    many = ["fwd", *map(str, range(1, 18)), "end"]
+    assert [name for _, name in spread(many, 8)] == ["fwd", "3", "6", "9", "12", "15", "end"]
+
+
+def test_what_a_framework_does_not_implement_is_neither_an_empty_cell_nor_a_green_one():
+    path = ROOT / "results" / "h200.json"
+    text = page.html(page.read([path]))
+    row, *_ = [row for row in json.loads(path.read_text())["gradients"] if row["status"] == "unsupported"]
+    assert re.search(f'<a class="cell" href="#[^"]+" title="{re.escape(row["reason"])}">none</a>', text)
 
 
 def test_a_layered_layout_keeps_ranks_and_distances():

@@ -54,7 +54,7 @@ def chart(
         path = "" if line.dots else "M{} {}".format(*points[0]) + "".join(way.format(*point) for point in points[1:])
         drawn = {"path": path, "points": [] if line.bare else points, "mark": MARKS[line.tone % len(MARKS)]}
         found.append(drawn | {"name": line.name, "tone": line.tone, "bare": line.bare, "dashed": line.dashed})
-    bottoms = list(enumerate(names)) if names else [(tick, short(tick)) for tick in ticks(left, right, 6)]
+    bottoms = spread(names, 8) if names else [(tick, short(tick)) for tick in ticks(left, right, 6)]
     sides = powers(low, high) if log else ticks(low, high, 5)
     return {
         "width": width,
@@ -75,6 +75,12 @@ def ticks(low: float, high: float, count: int) -> list[float]:
     step = next(unit * k for k in (1, 2, 2.5, 5, 10) if unit * k >= rough * 0.999)
     first = math.ceil(low / step - 1e-9)
     return [k * step for k in range(first, math.floor(high / step + 1e-9) + 1)]
+
+
+def spread(names: Sequence[str], count: int) -> list[tuple[int, str]]:
+    """The names with their places: all, or about `count` of them, the first and the last always."""
+    step, last = math.ceil(len(names) / count), len(names) - 1
+    return [(k, name) for k, name in enumerate(names) if k == last or (k % step == 0 and k <= last - step)]
 
 
 def powers(low: float, high: float) -> list[float]:

@@ -41,7 +41,8 @@ def context(run: Run) -> dict[str, Any]:
         for label in labels
         if any(label == found for found, _ in cells)
     ]
-    return {"problems": problems, "lines": lines, "orders": {line["order"] for line in lines}}
+    lacking = any(cell["lacking"] for line in lines for cell in line["cells"])
+    return {"problems": problems, "lines": lines, "orders": {line["order"] for line in lines}, "lacking": lacking}
 
 
 def _label(row: Row) -> str:
@@ -51,6 +52,7 @@ def _label(row: Row) -> str:
 def _cell(run: Run, cells: dict, label: str, problem: str) -> dict[str, Any]:
     found = cells.get((label, problem), [])
     wrong = [row for row in found if row["status"] not in ("ok", "unsupported")]
+    lacking = found[0]["reason"] if found and all(row["status"] == "unsupported" for row in found) else ""
     worst = max(
         ((row[key], number, key) for number, row in enumerate(found) for key in ERRORS if _shown(row, key)),
         default=None,
@@ -64,6 +66,7 @@ def _cell(run: Run, cells: dict, label: str, problem: str) -> dict[str, Any]:
         "anchor": anchor(run, f"{problem}, {label}"),
         "measured": bool(found),
         "status": wrong[0]["status"] if wrong else "ok",
+        "lacking": lacking,
         "worst": plain(run, found[worst[1]], worst[2], "error") if worst else "",
         "eps": eps if len(eps) == 2 else [],
     }
