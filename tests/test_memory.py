@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 import torch
 import torch.nn.functional as F
+from torch.utils import _pytree as pytree
 
 import jax_impl.memory
 import torch_impl.memory
@@ -129,6 +130,67 @@ def test_allocations_count_the_random_state_of_the_cpu_on_the_cpu_alone():
             del state
             assert seen.bytes == 0
         assert torch.get_rng_state is take
+
+
+def test_allocations_refuse_to_be_entered_twice_and_leave_nothing_behind():
+    take = torch.get_rng_state
+    with torch_impl.memory.Allocations() as seen, pytest.raises(RuntimeError, match="already recording"):
+        seen.__enter__()
+    assert torch.get_rng_state is take
+    with torch_impl.memory.Allocations() as outer, torch_impl.memory.Allocations() as inner:
+        torch.get_rng_state()
+    assert torch.get_rng_state is take
+    assert outer.peak == inner.peak == take().nbytes
+    with seen:
+        torch.get_rng_state()
+    assert outer.peak == take().nbytes
+
+
+class Reuses(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x.square()
+
+    @staticmethod
+    def backward(ctx, g):
+        (x,) = ctx.saved_tensors
+        a = 2 * x
+        return a * torch.add(a, g) + torch.add(2 * x, g, alpha=3)
+
+
+def _product_reused(x, w, b):
+    y = torch.matmul(x, w)
+    return torch.add(y, b).detach(), y.detach()
+
+
+def _scaled(x, w, b):
+    return torch.add(torch.matmul(x, w), b, alpha=3).detach()
+
+
+def _under_grad(x, w, b):
+    return torch.func.grad(lambda m: (lambda y: ((y + b) * y).sum())(x @ m))(w)
+
+
+def _in_a_backward(x, w, b):
+    one = torch.ones(3, requires_grad=True)
+    return torch.autograd.grad(Reuses.apply(one).sum(), one)
+
+
+def _of_two_dtypes(x, w, b):
+    s = (w @ w.t() + 4 * torch.eye(4)).double().detach().requires_grad_()
+    return torch.autograd.grad(torch.linalg.det(s).pow(2).sum(), s)
+
+
+@pytest.mark.parametrize("run", [_product_reused, _scaled, _under_grad, _in_a_backward, _of_two_dtypes])
+def test_what_runs_under_allocations_gives_what_it_gives_without(run):
+    x, w, b = torch.linspace(0, 1, 24).view(2, 3, 4), torch.linspace(-1, 1, 20).view(4, 5), torch.ones(5)
+    w.requires_grad_()
+    expected = run(x, w, b)
+    with torch_impl.memory.Allocations([x, w, b]):
+        found = run(x, w, b)
+    for one, other in zip(pytree.tree_leaves(found), pytree.tree_leaves(expected), strict=True):
+        assert torch.equal(one, other)
 
 
 def test_allocations_leave_pythons_sums_as_they_are():

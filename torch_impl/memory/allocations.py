@@ -16,12 +16,15 @@ aten = torch.ops.aten
 class Allocations(TorchDispatchMode):
     """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
 
-    `device` says whose memory is counted: a GPU's is without what lies on the CPU, such as a number of the program.
-    It sees what operations return, not what their kernels allocate and free inside: of a backward its peak is exact for
-    products and pointwise operations, and too low for convolutions. Not by an operation comes the random state that a
-    checkpoint keeps on the CPU; it is counted too. Under a dispatch mode PyTorch itself never adds in place, as it else
-    does where two cotangents meet and the engine holds the last reference, and where a linear map of more than two
-    dimensions adds its bias: that is done here.
+    `known` tensors lie there before and are not counted. `device` says whose memory is counted: a GPU's is without what
+    lies on the CPU, such as a number of the program. On the CPU the random state that a checkpoint keeps is counted
+    too, though no operation returns it.
+
+    What kernels allocate and free inside is not seen: the peak is exact for products and pointwise operations, and too
+    low for convolutions. It may be too high where operators take other steps under a dispatch mode: in forward mode,
+    and in backwards of indexing, `max` and `prod`. One more such step is known and set right: PyTorch adds in place
+    where two cotangents meet and the engine holds the last reference, and where a linear map of more than two
+    dimensions adds its bias, but never under a dispatch mode. One block at a time in a process.
     """
 
     def __init__(self, known: object = (), device: str = "cpu"):
@@ -30,27 +33,27 @@ class Allocations(TorchDispatchMode):
         self._elsewhere = "cpu" if torch.device(device).type != "cpu" else None
         self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
         self._product: Callable[[], Tensor | None] = _none
-        self._states = patch.object(torch, "get_rng_state", self._noted(torch.get_rng_state))
+        self._states = None
 
     def __enter__(self):
+        if self._states:
+            raise RuntimeError("these `Allocations` are already recording: leave that block first")
+        self._states = patch.object(torch, "get_rng_state", self._noted(torch.get_rng_state))
         self._states.start()
         return super().__enter__()
 
     def __exit__(self, *raised) -> None:
         self._states.stop()
+        self._states = None
+        self._reach()
         super().__exit__(*raised)
 
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         if function is torch.ops.prim.device.default and isinstance(args[0], FakeTensor):
             return args[0].fake_device
-        product, self._product = self._product(), _none
-        if function is aten.add.Tensor:
-            if product is args[0] and _held_by_its_caller(product):
-                return product.add_(args[1])
-            if torch._C._current_graph_task_id() != -1 and not torch.is_grad_enabled():
-                for into, other in (args[:2], args[1::-1]):
-                    if _last_reference(into) and _may_hold_the_sum(into, other):
-                        return into.add_(other)
+        self._reach()
+        in_place = function is aten.add.Tensor and not kwargs and self._added_in_place(*args)
+        self._product = _none
         result = self.result(function, args, kwargs or {})
         if function is aten._unsafe_view.default:
             self._product = weakref.ref(result)
@@ -58,16 +61,30 @@ class Allocations(TorchDispatchMode):
         for leaf in pytree.tree_leaves(result):
             if isinstance(leaf, Tensor) and not torch._is_zerotensor(leaf):
                 self._note(leaf.untyped_storage(), least)
+        if not in_place:  # else what it would have been added into must be gone when the next operation begins
+            self._reach()
         return result
 
     def result(self, function, args: tuple, kwargs: dict):
         """What the operation returns; where shapes are enough, a subclass may know them at less cost."""
         return function(*args, **kwargs)
 
+    def _added_in_place(self, into: Tensor, other: object) -> bool:
+        """Whether PyTorch, but for the dispatch mode, would keep the sum in the first's storage, or in the second's."""
+        if into is self._product():
+            return _held_by_its_caller(into) and _is_bias(other, into)
+        if torch._C._current_graph_task_id() == -1 or torch.is_grad_enabled() or not isinstance(other, Tensor):
+            return False
+        return any(_last_reference(x) and _may_hold_the_sum(x, y) for x, y in ((into, other), (other, into)))
+
+    def _reach(self) -> None:
+        self.peak = max(self.peak, self.bytes)
+
     def _noted(self, take: Callable[[], Tensor]) -> Callable[[], Tensor]:
         def state() -> Tensor:
             found = take()
             self._note(found.untyped_storage())
+            self._reach()
             return found
 
         return state
@@ -78,7 +95,6 @@ class Allocations(TorchDispatchMode):
             return
         self._live.add(key)
         self.bytes += size
-        self.peak = max(self.peak, self.bytes)
         weakref.finalize(storage, self._release, key, size)
 
     def _release(self, key: int, size: int) -> None:
@@ -104,8 +120,12 @@ class Workspaces(Allocations):
         inside = stats["requested_bytes.all.peak"] - stats["requested_bytes.all.current"]
         name = str(function).removesuffix(".default")
         self.inside[name] = max(inside, self.inside.get(name, 0))
-        self.whole = max(self.whole, self.bytes + inside)
+        self.whole = max(self.whole, min(self.bytes, self.peak) + inside)
         return result
+
+    def __exit__(self, *raised) -> None:
+        super().__exit__(*raised)
+        self.whole = max(self.whole, self.peak)
 
 
 def _none() -> None:
@@ -113,8 +133,12 @@ def _none() -> None:
 
 
 def _held_by_its_caller(tensor: Tensor) -> bool:
-    """Whether the caller is C++, which holds the tensor beside the three references of a dispatch and of Python."""
+    """Whether C++ holds the tensor, beside the three references of a dispatch and of Python."""
     return tensor._use_count() == 4
+
+
+def _is_bias(other: object, of: Tensor) -> bool:
+    return isinstance(other, Tensor) and other.dtype == of.dtype and other.shape == of.shape[-1:]
 
 
 def _last_reference(tensor: Tensor) -> bool:
@@ -123,7 +147,7 @@ def _last_reference(tensor: Tensor) -> bool:
     return tensor._use_count() <= 4 and torch._C._storage_Use_Count(storage._cdata) <= 2
 
 
-def _may_hold_the_sum(into: Tensor, other: object) -> bool:
-    if not isinstance(other, Tensor) or into.shape != other.shape or not into.is_contiguous():
+def _may_hold_the_sum(into: Tensor, other: Tensor) -> bool:
+    if (into.shape, into.dtype) != (other.shape, other.dtype) or not into.is_contiguous():
         return False
     return into.untyped_storage()._cdata != other.untyped_storage()._cdata

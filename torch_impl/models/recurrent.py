@@ -20,11 +20,11 @@ def own_kernels() -> Iterator[None]:
     by `set_flags`: its `flags` warn of a TF32 that a CPU has not.
     """
     with cudnn.flags(enabled=False):
-        before, *_ = mkldnn.set_flags(_enabled=False)
+        before, *_ = mkldnn.set_flags(_enabled=False, _fp32_precision=None)
         try:
             yield
         finally:
-            mkldnn.set_flags(_enabled=before)
+            mkldnn.set_flags(_enabled=before, _fp32_precision=None)
 
 
 class Trunk(nn.Module):
