@@ -23,6 +23,7 @@ def environment(device: str) -> dict[str, object]:
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "jax", "flax", "numpy")},
+        **{name: os.environ[name] for name in ("XLA_FLAGS",) if name in os.environ},
     }
 
 

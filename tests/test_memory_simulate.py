@@ -245,15 +245,16 @@ def test_a_trunk_of_gpt2_xl_is_simulated_in_2_gib(tmp_path):
     assert not {"per_loss_retained", "per_loss_batched", "per_loss_functional"} & within
 
 
-def test_a_committed_peak_on_a_gpu_is_accounted_for_to_the_byte():
+def test_a_committed_peak_on_a_gpu_is_accounted_for_to_the_byte_or_differs():
     """PyTorch's by operators and what their kernels take inside, JAX's by plan."""
     found = json.loads((ROOT / "results" / "h200.json").read_text())["memory"]
     peaks = [row for row in found if row["phase"] == "peak"]
-    torch = [row for row in peaks if row["framework"] == "torch" and "accounted" in row]
-    assert [row["id"] for row in torch if row["accounted"] != row["requested"]] == []
+    torch = [row for row in peaks if row["framework"] == "torch"]
+    for row in torch:
+        explained = row["accounted"] == row["requested"] <= row["bytes"]
+        assert explained == (row["status"] == "ok")
     jax = [row for row in peaks if row["framework"] == "jax"]
-    assert len(torch) > 1
-    assert jax
+    assert len(torch) == len(jax) - 1 == len(ALL) - 1  # the LSTM's forward mode
     for row in jax:
         assert 0 <= row["bytes"] - row["planned"] <= 256 * _buffers(row["problem"])  # each is rounded up to 256 B
 
@@ -266,6 +267,7 @@ def _buffers(name):
 
 def test_peaks_on_a_gpu_are_shown_beside_what_was_said():
     head = {"problem": "digits", "strategy": "summed", "phase": "peak", "device": "cuda", "kind": "observed"}
+    head |= {"status": "ok"}
     torch = {"bytes": 1100, "requested": 1050, "accounted": 1050, "simulated": 1000, "workspaces": {"aten.mm": 50}}
     of = [{"framework": "torch"} | torch, {"framework": "jax", "bytes": 256, "planned": 256}]
     found = gpu_tables.tables([head | row for row in of])

@@ -15,5 +15,5 @@ def accounted(name: str, strategy: str, size: str, side: Side, arguments: int) -
     try:
         _, peak, *_ = simulated.in_torch(name, shapes(name, size), strategy, "cuda")
     except NotImplementedError as error:
-        return found | {"reason": f"not simulated: {error}".splitlines()[0]}
+        return found | {"not_simulated": str(error).splitlines()[0]}
     return found | {"simulated": peak + arguments}

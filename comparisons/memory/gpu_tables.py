@@ -2,7 +2,6 @@
 
 from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
-from comparisons.scenarios import STRATEGIES
 
 GOAL = 0.02  # how far a peak may be from its simulation
 
@@ -18,7 +17,7 @@ def tables(rows: list[Row]) -> list[Table]:
 
 
 def summary(rows: list[Row]) -> Table:
-    """A line a problem: how many peaks were measured, how far above what was said of them, and by what workspaces."""
+    """A line a problem: how many peaks are near what was said of them, the furthest, and the largest workspace."""
     lines = []
     for name in SIZES:
         own = [row for row in rows if row["problem"] == name and row["phase"] == "peak"]
@@ -27,7 +26,7 @@ def summary(rows: list[Row]) -> Table:
         line = [name, _near(torch, "simulated"), f"{_explained(torch)} of {len(torch)}" if torch else "-"]
         lines.append([*line, ", ".join(inside[0]) if inside else "-", _near(jax, "planned")])
     header = [
-        f"peaks, of {len(STRATEGIES)} strategies",
+        "peaks",
         f"PyTorch within {GOAL:.0%} of its simulation (furthest)",
         "to the byte with workspaces",
     ]
@@ -39,23 +38,23 @@ def _near(rows: list[Row], said: str) -> str:
     if not rows:
         return "not measured"
     apart = [_apart(row, said) for row in rows if said in row]
-    return f"{sum(abs(size) <= GOAL for size in apart)} of {len(apart)} ({max(apart, key=abs, default=0):+.2%})"
+    near = f"{sum(abs(size) <= GOAL for size in apart)} of {len(apart)}"
+    return f"{near} ({max(apart, key=abs):+.2%})" if apart else "not simulated"
 
 
 def _explained(rows: list[Row]) -> int:
     """How many peaks are, to the byte, what operators return and take inside, but for the allocator's rounding."""
-    return sum("accounted" in row and row["accounted"] == row["requested"] for row in rows)
+    return sum(row["status"] == "ok" for row in rows)
 
 
 def simulated(name: str, rows: list[Row]) -> Table:
     """PyTorch's peaks, and whether what operators return and take inside is all that was asked for."""
-    own = [row for row in rows if row["framework"] == "torch"]
+    own = [row for row in rows if "accounted" in row]
     apart = [abs(_apart(row, "simulated")) for row in own if "simulated" in row]
     near = f"{sum(size <= GOAL for size in apart)} of {len(apart)} peaks within {GOAL:.0%} of the simulation (the goal)"
     title = f"{name} on a GPU, PyTorch: {near if apart else 'not simulated'}; with what kernels take inside, "
     title += f"{_explained(own)} of {len(own)} to the byte, but for the allocator's rounding"
-    rounding = [f"{row['bytes'] - row['requested']:,}" if "requested" in row else "-" for row in own]
-    lines = [[*_beside(row, "simulated"), up] for row, up in zip(own, rounding, strict=True)]
+    lines = [[*_beside(row, "simulated"), f"{row['bytes'] - row['requested']:,}"] for row in own]
     return Table(title, ["strategy", "peak", "simulated", "apart", "rounding"], lines)
 
 

@@ -24,15 +24,15 @@ from jax_impl.memory.peak import Plan
 aten = torch.ops.aten
 Marks = list[tuple[str, int]]
 EXACT, LOWER = "exact", "lower bound"
-MISSED = ("digits", "conv")  # numbers of the program, 20 B at most; what kernels allocate inside
+MISSED = ("digits", "conv")
 PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
 
 
 def bound(name: str) -> str:
     """What a simulated PyTorch peak is to the measured one.
 
-    What no operation returns is not simulated: a convolution's own buffers, and a number of the program (8 B, and 12
-    while an operation takes it), which sets the peak of the digits alone.
+    What no operation returns is not simulated: a convolution's own buffers, and a number of the program (at most 20 B
+    at once), which sets the peak of the digits alone.
     """
     return LOWER if name in MISSED else EXACT
 
