@@ -2,6 +2,7 @@
 
 import weakref
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 
 import torch
@@ -33,7 +34,7 @@ class Allocations(TorchDispatchMode):
         self._elsewhere = "cpu" if torch.device(device).type != "cpu" else None
         self._live = {tensor.untyped_storage()._cdata for tensor in pytree.tree_leaves(known)}
         self._product: Callable[[], Tensor | None] = _none
-        self._states = None
+        self._states: Any = None
 
     def __enter__(self):
         if self._states:

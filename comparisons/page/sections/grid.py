@@ -32,7 +32,7 @@ def context(run: Run) -> dict[str, Any]:
         cells.setdefault((_label(row), row["problem"]), []).append(row)
     problems = list(SIZES)
     labels = [label for name in EVERY for label in (name, f"{name}, no jit")]
-    lines = [
+    lines: list[dict[str, Any]] = [
         {
             "label": label,
             "order": EVERY[label.split(",")[0]].order,
