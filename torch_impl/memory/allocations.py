@@ -121,6 +121,7 @@ class Workspaces(Allocations):
         inside = stats["requested_bytes.all.peak"] - stats["requested_bytes.all.current"]
         name = str(function).removesuffix(".default")
         self.inside[name] = max(inside, self.inside.get(name, 0))
+        # Never more than the peak so far: a sum that is kept in place is counted when the next operation begins.
         self.whole = max(self.whole, min(self.bytes, self.peak) + inside)
         return result
 
