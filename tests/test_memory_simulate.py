@@ -16,6 +16,7 @@ from comparisons import cli, memory
 from comparisons.frameworks import in_jax, in_torch, jax_scope
 from comparisons.memory import along, beyond, fits, gpu_tables, predictions, sides, simulated
 from comparisons.memory.predictions import Sizes
+from comparisons.memory.shapes import Shapes
 from comparisons.problems import BEYOND, SIZES, many_heads, problem, shapes, transformer
 from comparisons.scenarios import STRATEGIES
 from comparisons.usage import BadUsage
@@ -42,10 +43,37 @@ def compare(name, strategy, stated, drawn):
     marks, peak, arguments, _ = simulated.in_torch(name, stated, strategy)
     truth, most = measured(name, strategy, drawn)
     assert arguments == sides.nbytes(sides.torch_side(name, drawn, strategy).arrays)
-    missed = {"digits": 20, "conv": most}.get(name, 0)
-    assert peak <= most <= peak + missed, f"simulated {peak:,} B, measured {most:,} B"
-    assert simulated.bound(name) == ("lower bound" if missed else "exact")
+    if simulated.bound(name) == "exact":
+        assert peak == most, f"simulated {peak:,} B, measured {most:,} B"
+    else:
+        assert name == "conv"
+        assert peak <= most, f"simulated {peak:,} B, measured {most:,} B"
     return marks, truth
+
+
+NUMBERS = {
+    "product": lambda x: x * 2.0,
+    "product kept while the next runs": lambda x: torch.tanh(0.5 * x),
+    "product after its backward": lambda x: torch.autograd.grad(product := 2 * x, x, torch.ones_like(x))[0] + product,
+    "product whose graph is retained": lambda x: torch.autograd.grad((2 * x).sum(), x, retain_graph=True)[0].exp(),
+    "product that records nothing": lambda x: (x.detach() * 2).exp(),
+    "quotient": lambda x: x.detach() / 2,
+    "difference": lambda x: 1 - x,
+    "mean": lambda x: x.mean(),
+    "squares' mean": lambda x: torch.nn.functional.mse_loss(x, torch.ones_like(x)),
+    "no number": lambda x: (x**2).sum(),
+}
+
+
+@pytest.mark.parametrize("run", NUMBERS.values(), ids=NUMBERS)
+def test_pytorch_simulates_what_numbers_take(run):
+    found = []
+    for device in ("cpu", "meta"):
+        x = torch.ones(5, device=device, requires_grad=True)
+        with simulated.numbers_saved(), Shapes(x, "cpu") as seen:
+            run(x)
+        found.append(seen.peak)
+    assert found == [torch_impl.memory.peak(lambda: run(torch.ones(5, requires_grad=True))) - 20] * 2
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
