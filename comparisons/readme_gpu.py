@@ -5,30 +5,36 @@ from typing import Any
 from comparisons.memory import gpu_tables
 from comparisons.problems import SIZES
 from comparisons.rows import Row, Table
-from comparisons.scenarios import EVERY
+from comparisons.scenarios import EVERY, STRATEGIES
+
+Cells = set[tuple[str, str]]
 
 
 def text(document: dict[str, Any], path: str) -> str:
     """The section, of one results file."""
     memory, cost = document["memory"], document["cost"]
-    large = [row for row in memory if row.get("size") == "large"]
-    parts = [gradients(document, path), held(memory), gpu_tables.summary(large).markdown()]
+    parts = [gradients(document, path), held(memory), peaks(memory, _lacking(document))]
     return "\n\n".join([*parts, times(cost), precision(cost)])
 
 
 def gradients(document: dict[str, Any], path: str) -> str:
     found, rows = document["environment"], document["gradients"]
     worst = max(row["relative_error"] for row in rows if row["dtype"] == "float64" and "relative_error" in row)
-    lacking = {(row["problem"], row["strategy"]) for row in rows if row["status"] == "unsupported"}
     versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
     counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
     apart = f"float64 apart by at most {worst:.1e} of leaf scale"
     measured = {(row["problem"], row["strategy"]) for row in rows}
     missing = {(of, name) for of in SIZES for name in EVERY} - measured
-    return f"{counted}, {apart}. Not implemented in PyTorch: {_listed(lacking)}. Not measured: {_listed(missing)}."
+    lacking = f"Not implemented in PyTorch: {_listed(_lacking(document))}"
+    return f"{counted}, {apart}. {lacking}. Not measured: {_listed(missing)}."
 
 
-def _listed(cells: set[tuple[str, str]]) -> str:
+def _lacking(document: dict[str, Any]) -> Cells:
+    """What PyTorch does not implement on the device."""
+    return {(row["problem"], row["strategy"]) for row in document["gradients"] if row["status"] == "unsupported"}
+
+
+def _listed(cells: Cells) -> str:
     own = {of: [f"`{name}`" for name in EVERY if (of, name) in cells] for of in SIZES}
     return "; ".join(f"{', '.join(names)} of {of}" for of, names in own.items() if names) or "none"
 
@@ -39,6 +45,14 @@ def held(rows: list[Row]) -> str:
     equal = sum(row["bytes"] == row["predicted"] for row in said)
     by = "by a second instrument, by the closed forms of many_heads, or 0 B once all is dropped"
     return f"Bytes held between passes: {equal} of {len(said)} are what was said before ({by})."
+
+
+def peaks(rows: list[Row], lacking: Cells) -> str:
+    """Peaks beside what was said of them, and the cells of PyTorch's that have none."""
+    large = [row for row in rows if row.get("size") == "large"]
+    own = {(r["problem"], r["strategy"]) for r in large if r["framework"] == "torch" and r["phase"] == "peak"}
+    missing = {(of, name) for of in SIZES for name in STRATEGIES} - own - lacking
+    return f"{gpu_tables.summary(large).markdown()}\n\nPyTorch's peaks not measured: {_listed(missing)}."
 
 
 def times(rows: list[Row]) -> str:
