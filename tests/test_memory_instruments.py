@@ -24,6 +24,7 @@ from comparisons.memory import looking, sides
 from comparisons.problems import many_heads
 from comparisons.scenarios import STRATEGIES
 from torch_impl.memory import lifetime
+from torch_impl.memory.held import graph_bytes
 from torch_impl.memory.peak import _events
 
 pytestmark = pytest.mark.filterwarnings("ignore:.torch.jit")
@@ -159,11 +160,28 @@ def test_recording_in_a_broken_graph_is_right():
 
     def inside(x):
         with torch_impl.memory.held(x) as ledger:
-            y = x.exp().sum()
+            y = x.exp().tanh().sum()
         return y, ledger.bytes
 
     x = torch.ones(3, requires_grad=True)
-    assert torch.compile(inside, backend="eager")(x)[1] == x.nbytes
+    assert torch.compile(inside, backend="eager")(x)[1] == 2 * x.nbytes
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor that is not a leaf:UserWarning")
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_hooks_around_a_compiled_call_that_breaks_are_not_compiled(backend):
+    def broken(x):
+        for _ in range(3):
+            x = x.exp().tanh()
+            torch._dynamo.graph_break()
+        return x.sum()
+
+    x = torch.ones(3, requires_grad=True)
+    with torch_impl.memory.held(x) as ledger:
+        loss = torch.compile(broken, backend=backend)(x)
+    assert ledger.bytes == graph_bytes({"loss": loss}, x) == 6 * x.nbytes
+    loss.backward()
+    assert ledger.bytes == 0
 
 
 def test_nested_recorders_are_refused_and_the_outer_goes_on():

@@ -56,7 +56,8 @@ class Ledger:
     def __init__(self, params: object, inputs: object = ()):
         self._parameters, self._inputs = _storages("params", params), _storages("inputs", inputs)
         self._boxes: weakref.WeakSet[_Box] = weakref.WeakSet()
-        self._hooks = saved_tensors_hooks(self._pack, self._unpack)
+        plain = torch.compiler.disable  # else a compiler at work on the frames around compiles the hooks too
+        self._hooks = saved_tensors_hooks(plain(self._pack), plain(self._unpack))
 
     def __enter__(self) -> "Ledger":
         if hasattr(Ledger._recording, "ledger"):
