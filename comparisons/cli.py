@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from comparisons import usage
+from comparisons import interrupt, usage
 
 UsageError: Any = typer.BadParameter.__base__  # typer gives it no public name
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -368,7 +368,8 @@ def main() -> None:
     for message in ("`torch.jit.script` is deprecated", "A saved_tensors_hooks context"):
         warnings.filterwarnings("ignore", message)
     try:
-        status = app(standalone_mode=False)
+        with interrupt.remembered():
+            status = app(standalone_mode=False)
     except usage.BadUsage as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
@@ -376,6 +377,8 @@ def main() -> None:
         print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
         status = 2
     except KeyboardInterrupt:
+        status = 130
+    if interrupt.pressed:
         print("interrupted", file=sys.stderr)
         status = 130
     sys.exit(status or 0)

@@ -1,9 +1,9 @@
 """A run as a reader sees it: live progress, tables at the end, and everything measured kept whatever happens."""
 
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -19,6 +19,7 @@ from comparisons import (
     gradients,
     graphs,
     higher_order,
+    interrupt,
     lesson,
     memory,
     pitfalls,
@@ -47,23 +48,33 @@ CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesso
 def take(
     units: list[Unit], device: str, json: Path | None = None, page: Path | None = None, live: Live | None = None
 ) -> int:
-    """Run the units, print the tables, write what was asked for; returns the exit status.
+    """Run the units, write what was asked for, print the tables; returns the exit status.
 
     With `live`, what is in its file counts as done, and every unit's rows are written as soon as it is.
+    KeyboardInterrupt before the first unit's end: there is nothing to keep.
     """
     rows: dict[str, list[Row]] = {unit.question: [] for unit in units}
     units = live.begin(units, rows) if live else units
     done, interrupted = 0, False
     try:
-        with _remembered() as pressed:
-            for done in _progress(units, rows):
-                if live:
-                    live.keep(units[done - 1], rows)
-                if pressed:
-                    raise KeyboardInterrupt
+        interrupt.check()
+        for done in _progress(units, rows):
+            if live:
+                live.keep(units[done - 1], rows)
+            interrupt.check()
     except KeyboardInterrupt:
+        if not done:
+            raise
         interrupted = True
-    console = Console()
+        interrupt.pressed.clear()
+    if json:
+        results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
+    if page and json:
+        from comparisons.page import command, read
+
+        command.write(page, read([json]))
+    console = _Console()
+    say = partial(console.print, markup=False, highlight=False, soft_wrap=True)
     for question, found in rows.items():
         for card in CARDS.get(question, lambda _: [])(found):
             console.print(card)
@@ -71,37 +82,23 @@ def take(
     for table in tables:
         console.print(f"\n{table.title}", markup=False, highlight=False)
         console.print(_rich(table))
-    if json:
-        results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
-    if page and json:
-        from comparisons.page import command, read
-
-        command.write(page, read([json]))
     every = [row for found in rows.values() for row in found]
     wrong = sum(row["status"] in ("differs", "failed") for row in every)
-    print(f"\n{wrong} of {len(every)} rows do not hold" if wrong else f"\nall {len(every)} rows hold")
+    say(f"\n{wrong} of {len(every)} rows do not hold" if wrong else f"\nall {len(every)} rows hold")
     if json:
-        print(f"written: {', '.join(str(path) for path in (json, page) if path)}")
+        say(f"written: {', '.join(str(path) for path in (json, page) if path)}")
     if interrupted:
-        print(f"interrupted after {done} of {len(units)}; what was measured is kept")
+        say(f"interrupted after {done} of {len(units)}; what was measured is kept")
         return 130
     return int(wrong > 0)
 
 
-@contextmanager
-def _remembered() -> Iterator[list[int]]:
-    """Ctrl-C raises as ever and is kept in the list: an exception in a finalizer is lost."""
-    pressed: list[int] = []
+class _Console(Console):
+    """A reader who has gone, such as `head`, changes nothing of what is kept and returned."""
 
-    def press(number: int, frame: object) -> None:
-        pressed.append(number)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, press)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
+    def on_broken_pipe(self) -> None:
+        with suppress(SystemExit):
+            super().on_broken_pipe()
 
 
 def _progress(units: list[Unit], rows: dict[str, list[Row]]):

@@ -149,6 +149,43 @@ def test_ctrl_c_keeps_what_was_measured(tmp_path):
     assert {row["problem"] for row in json.loads(file.read_text())["gradients"]} >= {"lesson"}
 
 
+LOST = """
+import gc, os, signal, sys
+from comparisons import cli, job
+def press(phase, info):
+    gc.callbacks.remove(press)
+    os.kill(os.getpid(), signal.SIGINT)
+before = job.take
+def take(*arguments, **named):
+    gc.callbacks.append(press)
+    gc.collect()
+    return before(*arguments, **named)
+job.take = take
+cli.main()
+"""
+
+
+def test_ctrl_c_that_a_callback_of_the_collector_swallows_is_not_lost(tmp_path):
+    """Most of JAX's start is such: an exception in a callback is printed and goes no further."""
+    file = tmp_path / "rows.json"
+    file.write_text("{}")
+    argv = [sys.executable, "-c", LOST, "gradients", "--problem", "lesson", "--size", "tiny", "--json", file]
+    run = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert (run.returncode, run.stdout, run.stderr) == (130, "", "interrupted\n")
+    assert file.read_text() == "{}"
+
+
+def test_a_reader_that_goes_away_changes_neither_the_file_nor_the_status(tmp_path):
+    file = tmp_path / "rows.json"
+    argv = [sys.executable, "-m", "comparisons", "gradients", "--problem", "lesson", "--size", "tiny", "--json", file]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        run.stdout.close()
+        err = run.stderr.read()
+    assert run.returncode == 0
+    assert "Traceback" not in err
+    assert json.loads(file.read_text())["gradients"]
+
+
 @pytest.mark.parametrize("width", ["80", "200"])
 def test_show_prints_both_sources(command, monkeypatch, width):
     monkeypatch.setenv("COLUMNS", width)
