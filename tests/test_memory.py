@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import pytest
 import torch
 import torch.nn.functional as F
+from torch import nn
 from torch.utils import _pytree as pytree
 
 import jax_impl.memory
@@ -204,6 +205,36 @@ def test_allocations_leave_pythons_sums_as_they_are():
         assert seen.peak == torch_impl.memory.peak(run)
 
 
+class Square(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x * x
+
+    @staticmethod
+    def backward(ctx, cotangent):
+        (x,) = ctx.saved_tensors
+        return x * cotangent + x * cotangent
+
+
+def _hooked(x):
+    y = x.exp()
+    y.register_hook(lambda cotangent: y * y + y * y)
+    return y
+
+
+@pytest.mark.parametrize("function", [Square.apply, _hooked, lambda x: x.exp() + x.sin()])
+def test_a_sum_between_the_engine_and_an_operator_is_kept_in_place_but_a_readers_is_not(function):
+    x = torch.ones(100, requires_grad=True)
+
+    def run():
+        return torch.autograd.grad(function(x), x, x.detach())
+
+    with torch_impl.memory.Allocations(x) as seen:
+        run()
+    assert seen.peak == torch_impl.memory.peak(run)
+
+
 def test_a_peak_is_not_lowered_by_what_earlier_memory_gives_back():
     """An earlier recording has the allocator count a release that belongs to no allocation of this one."""
     made = []
@@ -232,8 +263,30 @@ def test_pytorch_refuses_what_it_cannot_see():
     with torch_impl.memory.held(x) as after:
         y = x.exp()
     assert after.bytes == y.nbytes
-    with pytest.raises(TypeError, match="`params` should be a module"):
+    with pytest.raises(TypeError, match="`params` should be modules and strided tensors"):
         torch_impl.memory.held("model")
+    with pytest.raises(RuntimeError, match="of mine"), torch_impl.memory.held(x):
+        raise RuntimeError("saved tensor hooks of mine")
+    with pytest.raises(ValueError, match=r"`device` should be cpu or cuda \(got 'mps'\)"):
+        torch_impl.memory.peak(lambda: x.exp(), "mps")
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
+@pytest.mark.parametrize("instrument", ["peak", "requested"])
+def test_a_gpu_that_is_not_there_is_named(instrument):
+    with pytest.raises(RuntimeError, match="PyTorch sees no GPU here"):
+        getattr(torch_impl.memory, instrument)(lambda: None, "cuda")
+
+
+@pytest.mark.parametrize("given", [list, tuple, lambda models: dict(enumerate(models)), nn.ModuleList])
+def test_parameters_are_those_of_every_module(given):
+    models, x = [nn.Linear(3, 3), nn.Linear(3, 3)], torch.ones(2, 3)
+    generated = (weight for model in models for weight in model.parameters())
+    for params in (given(models), generated):
+        with torch_impl.memory.held(params, x) as ledger:
+            y = models[1](models[0](x).exp())
+        assert ledger.kept == {"activation": 24, "parameter": 36, "input": 24}
+        del y
 
 
 def test_jax_refuses_what_it_cannot_see():

@@ -1,17 +1,22 @@
 """What operators return, counted until it dies: the same with tensors that have shapes and no memory."""
 
+import os
+import sys
 import weakref
 from collections.abc import Callable
+from types import CodeType, FrameType
 from typing import Any
 from unittest.mock import patch
 
 import torch
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensor
+from torch.autograd.graph import _engine_run_backward
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
+ENGINE, TORCH = _engine_run_backward.__code__, os.path.dirname(torch.__file__)
 
 
 class Allocations(TorchDispatchMode):
@@ -22,10 +27,11 @@ class Allocations(TorchDispatchMode):
     too, though no operation returns it.
 
     What kernels allocate and free inside is not seen: the peak is exact for products and pointwise operations, and too
-    low for convolutions. It may be too high where operators take other steps under a dispatch mode: in forward mode,
-    and in backwards of indexing, `max` and `prod`. One more such step is known and set right: PyTorch adds in place
-    where two cotangents meet and the engine holds the last reference, and where a linear map of more than two
-    dimensions adds its bias, but never under a dispatch mode. One block at a time in a process.
+    low for convolutions, normalizations, and backwards that make an expanded cotangent contiguous. It may be too high
+    where operators take other steps under a dispatch mode: in forward mode, and in backwards of indexing, `max` and
+    `prod`. One more such step is known and set right: PyTorch adds in place where two cotangents meet and the engine
+    holds the last reference, and where a linear map of more than two dimensions adds its bias, but never under a
+    dispatch mode. One block at a time in a process.
     """
 
     def __init__(self, known: object = (), device: str = "cpu"):
@@ -74,7 +80,7 @@ class Allocations(TorchDispatchMode):
         """Whether PyTorch, but for the dispatch mode, would keep the sum in the first's storage, or in the second's."""
         if into is self._product():
             return _held_by_its_caller(into) and _is_bias(other, into)
-        if torch._C._current_graph_task_id() == -1 or torch.is_grad_enabled() or not isinstance(other, Tensor):
+        if torch.is_grad_enabled() or not isinstance(other, Tensor) or not _called_by_the_engine():
             return False
         return any(_last_reference(x) and _may_hold_the_sum(x, y) for x, y in ((into, other), (other, into)))
 
@@ -141,6 +147,20 @@ def _held_by_its_caller(tensor: Tensor) -> bool:
 
 def _is_bias(other: object, of: Tensor) -> bool:
     return isinstance(other, Tensor) and other.dtype == of.dtype and other.shape == of.shape[-1:]
+
+
+def _called_by_the_engine() -> bool:
+    """Whether no Python but PyTorch's own is between it and the operator: no hook, no backward of a reader's."""
+    if torch._C._current_graph_task_id() == -1:
+        return False
+    frame: FrameType | None = sys._getframe(2)
+    while frame and frame.f_code is not ENGINE and _is_passed_through(frame.f_code):
+        frame = frame.f_back
+    return frame is None or frame.f_code is ENGINE
+
+
+def _is_passed_through(code: CodeType) -> bool:
+    return code.co_name == "__torch_dispatch__" or code.co_filename.startswith(TORCH)
 
 
 def _last_reference(tensor: Tensor) -> bool:

@@ -3,7 +3,8 @@
 import re
 import threading
 import weakref
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +16,7 @@ from torch_impl.memory.listing import Listing, Saved
 
 FUNCTIONAL = (
     "`held` cannot see into torch.func: its transforms refuse saved-tensor hooks; take the gradients with "
-    "torch.autograd.grad, or measure `peak`"
+    "torch.autograd.grad, or measure `torch_impl.memory.peak`"
 )
 
 
@@ -35,11 +36,11 @@ def held(params: object, inputs: object = ()) -> "Ledger":
     >>> ledger.bytes
     0
 
-    `params` and `inputs` are modules, tensors, or dicts and lists of tensors. They live without the graph, so their
+    `params` and `inputs` are modules and tensors, or dicts and lists of them. They live without the graph, so their
     bytes are not counted; `ledger.saved(losses)` lists them too. Record the forward; what happens later is seen
     outside the block as well. Each saved tensor passes a pair of hooks, and its death is the death of a small box.
-    Not seen: what an inner block of hooks takes over (`save_on_cpu`), and what a custom function keeps as an attribute
-    of `ctx`.
+    Not seen: what an inner block of hooks takes over (`save_on_cpu`), what a checkpoint keeps to run again (the random
+    state, the results that a policy saves), and what a custom function keeps as an attribute of `ctx`.
     """
     if hasattr(params, "opaque_residuals"):
         raise TypeError("`held` is for PyTorch (got a pullback of jax.vjp): take `jax_impl.memory.held(pullback)`")
@@ -185,18 +186,22 @@ def _is_python_scalar(tensor: Tensor) -> bool:
 
 def _storages(argument: str, tensors: object) -> dict[int, weakref.ref]:
     """By address, each with a weak reference: once it has died, another storage may have the address."""
-    tree = [*tensors.parameters(), *tensors.buffers()] if isinstance(tensors, nn.Module) else tensors
-    leaves = pytree.tree_leaves(tree)
+    tree = list(tensors) if isinstance(tensors, Iterator) else tensors
+    leaves = [own for leaf in pytree.tree_leaves(tree) for own in _own(leaf)]
     strange = [type(leaf).__name__ for leaf in leaves if not isinstance(leaf, Tensor)]
     strange += [f"{leaf.layout} tensor" for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout != torch.strided]
     if strange:
         raise TypeError(
-            f"`{argument}` should be a module, a strided tensor, or a dict or list of them (got a {strange[0]} in it)"
+            f"`{argument}` should be modules and strided tensors, or a dict or list of them (got a {strange[0]})"
         )
     try:
         return {_key(leaf): weakref.ref(leaf.untyped_storage()) for leaf in leaves}
     except NotImplementedError:
         raise RuntimeError(FUNCTIONAL) from None
+
+
+def _own(leaf: Any) -> list[Any]:
+    return [*leaf.parameters(), *leaf.buffers()] if isinstance(leaf, nn.Module) else [leaf]
 
 
 def _has(storages: dict[int, weakref.ref], key: int) -> bool:
@@ -224,6 +229,6 @@ def _told(losses: object) -> str:
 
 def _explained(error: RuntimeError) -> RuntimeError:
     """PyTorch's refusal of hooks inside a torch.func transform, with the remedy."""
-    if "saved tensor hooks" not in str(error):
+    if "support saved tensor hooks" not in str(error):
         return error
     return RuntimeError(FUNCTIONAL)

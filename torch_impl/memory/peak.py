@@ -22,14 +22,24 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
     >>> peak(lambda: torch.ones(100) + torch.ones(100))
     1200
     """
-    if torch.device(device).type == "cuda":
+    if _is_gpu(device):
         return _on_gpu(run, device, "allocated_bytes")
     return max(accumulate(_events(run)), default=0)
 
 
 def requested(run: Callable[[], object], device: str = "cuda") -> int:
     """`peak` on a GPU of what was asked for: `max_memory_allocated` less what the allocator rounds blocks up by."""
+    _is_gpu(device)
     return _on_gpu(run, device, "requested_bytes")
+
+
+def _is_gpu(device: str) -> bool:
+    kind = torch.device(device).type
+    if kind not in ("cpu", "cuda"):
+        raise ValueError(f"`device` should be cpu or cuda (got {device!r}): no other allocator is read here")
+    if kind == "cuda" and not torch.cuda.is_available():
+        raise RuntimeError(f"PyTorch sees no GPU here (`device` is {device!r}): leave it out to measure on the CPU")
+    return kind == "cuda"
 
 
 def _on_gpu(run: Callable[[], object], device: str, counted: str) -> int:
@@ -60,7 +70,7 @@ def allocated(run: Callable[[], object], device: str = "cpu") -> int:
     400
     """
     kept: list[object] = []
-    if torch.device(device).type == "cuda":
+    if _is_gpu(device):
         _settle(device)
         before = torch.cuda.memory_allocated(device)
         kept.append(run())
