@@ -192,7 +192,7 @@ def _storages(argument: str, tensors: object) -> dict[int, weakref.ref]:
     strange += [f"{leaf.layout} tensor" for leaf in leaves if isinstance(leaf, Tensor) and leaf.layout != torch.strided]
     if strange:
         raise TypeError(
-            f"`{argument}` should be modules and strided tensors, or a dict or list of them (got a {strange[0]})"
+            f"`{argument}` should be modules and strided tensors, or a dict or list of them (got a {strange[0]} in it)"
         )
     try:
         return {_key(leaf): weakref.ref(leaf.untyped_storage()) for leaf in leaves}

@@ -16,8 +16,9 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
     """The most bytes that `run()` has allocated at one moment, beyond those that were there before it.
 
     On the CPU: the running total of the allocator's events, exact; what `run` frees of older memory, such as an
-    earlier `.grad`, does not lower it. On a GPU: `max_memory_allocated`, which counts what the caching allocator has
-    handed out, workspaces included, and older memory too: clear the gradients first.
+    earlier `.grad`, does not lower it, and a thread that `run` starts is not seen. On a GPU: `max_memory_allocated`,
+    which counts what the caching allocator has handed out, workspaces included, and older memory too: clear the
+    gradients first.
 
     >>> peak(lambda: torch.ones(100) + torch.ones(100))
     1200
