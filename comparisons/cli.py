@@ -1,5 +1,6 @@
 """`python -m comparisons`: the whole job, or one question alone. Frameworks load when a command needs them."""
 
+import os
 import sys
 import warnings
 from pathlib import Path
@@ -10,6 +11,7 @@ import typer
 from comparisons import interrupt, usage
 
 UsageError: Any = typer.BadParameter.__base__  # typer gives it no public name
+GONE = 141  # as a shell says of a program that wrote into a closed pipe
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
 Full = Annotated[bool, typer.Option("--full", help="The whole grid: every strategy on every problem.")]
@@ -39,7 +41,7 @@ def everything(
 
     Without a command: every problem with the main strategies, every strategy on the digits, what is held and when it
     is let go, the lesson's claims, the pitfalls, and a report.
-    Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted.
+    Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted, 141 the output has no reader.
     """
     if context.invoked_subcommand:
         return
@@ -367,17 +369,22 @@ def main() -> None:
     """The console script: one line and no traceback for a reader's mistake, and no word of PyTorch's to itself."""
     for message in ("`torch.jit.script` is deprecated", "A saved_tensors_hooks context"):
         warnings.filterwarnings("ignore", message)
+    status: int | None = None
     try:
         with interrupt.remembered():
             status = app(standalone_mode=False)
+            sys.stdout.flush()
     except usage.BadUsage as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
     except UsageError as error:
         print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
         status = 2
+    except (BrokenPipeError, SystemExit):  # typer's own answer to a closed pipe is the second
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        status = GONE
     except KeyboardInterrupt:
-        status = 130
+        pass  # remembered
     if interrupt.pressed:
         print("interrupted", file=sys.stderr)
         status = 130

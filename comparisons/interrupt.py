@@ -10,7 +10,10 @@ pressed: list[int] = []
 
 @contextmanager
 def remembered() -> Iterator[None]:
-    """`pressed` holds every Ctrl-C of this block that nobody has taken out."""
+    """`pressed` holds every Ctrl-C of this block that nobody has taken out; one that is ignored stays so."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        yield
+        return
 
     def press(number: int, frame: object) -> None:
         pressed.append(number)

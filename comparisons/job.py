@@ -1,8 +1,8 @@
 """A run as a reader sees it: live progress, tables at the end, and everything measured kept whatever happens."""
 
+import os
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -97,8 +97,8 @@ class _Console(Console):
     """A reader who has gone, such as `head`, changes nothing of what is kept and returned."""
 
     def on_broken_pipe(self) -> None:
-        with suppress(SystemExit):
-            super().on_broken_pipe()
+        self.quiet = True
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self.file.fileno())
 
 
 def _progress(units: list[Unit], rows: dict[str, list[Row]]):
@@ -106,7 +106,7 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
 
     JAX forgets a group's programs at its end: each is some ten memory maps, and Linux gives a process 65,530.
     """
-    console = Console(stderr=True)
+    console = _Console(stderr=True)
     columns = (TextColumn("{task.description:<50}"), BarColumn(), TimeElapsedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as progress:
         task = progress.add_task("", total=sum(unit.seconds for unit in units))

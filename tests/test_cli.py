@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import tomllib
 from pathlib import Path
 
@@ -175,15 +176,41 @@ def test_ctrl_c_that_a_callback_of_the_collector_swallows_is_not_lost(tmp_path):
     assert file.read_text() == "{}"
 
 
-def test_a_reader_that_goes_away_changes_neither_the_file_nor_the_status(tmp_path):
-    file = tmp_path / "rows.json"
-    argv = [sys.executable, "-m", "comparisons", "gradients", "--problem", "lesson", "--size", "tiny", "--json", file]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+LESSON = [sys.executable, "-m", "comparisons", "gradients", "--problem", "lesson", "--size", "tiny"]
+
+
+def closed(argv, **streams):
+    """The status, and what is said on stderr if that is left open, where nobody reads stdout."""
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True, **streams) as run:
         run.stdout.close()
-        err = run.stderr.read()
-    assert run.returncode == 0
-    assert "Traceback" not in err
+        said = run.stderr.read() if run.stderr else ""
+    return run.returncode, said
+
+
+@pytest.mark.parametrize("stderr", [subprocess.PIPE, subprocess.STDOUT], ids=["open", "closed too"])
+def test_a_reader_that_goes_away_changes_neither_the_file_nor_the_status(stderr, tmp_path):
+    file = tmp_path / "rows.json"
+    status, said = closed([*LESSON, "--json", file], stderr=stderr)
+    assert status == 0
+    assert "Traceback" not in said
     assert json.loads(file.read_text())["gradients"]
+
+
+def test_a_text_that_nobody_reads_is_neither_right_nor_wrong():
+    """141, as a shell says it: 1 would mean that something does not hold."""
+    assert closed([sys.executable, "-m", "comparisons", "show", "summed"], stderr=subprocess.PIPE) == (141, "")
+
+
+def test_an_ignored_ctrl_c_stays_ignored():
+    """As a shell starts what runs in the background of a script."""
+    argv = ["sh", "-c", "trap '' INT; exec \"$@\"", "sh", *LESSON]
+    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, text=True) as run:
+        for _ in range(30):
+            time.sleep(0.1)
+            os.kill(run.pid, signal.SIGINT)
+        out, _ = run.communicate(timeout=60)
+    assert run.returncode == 0
+    assert out.endswith("rows hold\n")
 
 
 @pytest.mark.parametrize("width", ["80", "200"])

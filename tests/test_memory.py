@@ -2,6 +2,7 @@
 
 import doctest
 import gc
+import os
 from importlib import import_module
 
 import jax
@@ -223,7 +224,15 @@ def _hooked(x):
     return y
 
 
-@pytest.mark.parametrize("function", [Square.apply, _hooked, lambda x: x.exp() + x.sin()])
+def _another_package(x):
+    """A hook of a library whose folder's name begins as PyTorch's."""
+    y, names = x.exp(), {}
+    exec(compile("def hook(y): return y * y + y * y", f"{os.path.dirname(torch.__file__)}jd/hooks.py", "exec"), names)
+    y.register_hook(lambda cotangent: names["hook"](y))
+    return y
+
+
+@pytest.mark.parametrize("function", [Square.apply, _hooked, _another_package, lambda x: x.exp() + x.sin()])
 def test_a_sum_between_the_engine_and_an_operator_is_kept_in_place_but_a_readers_is_not(function):
     x = torch.ones(100, requires_grad=True)
 
@@ -269,6 +278,8 @@ def test_pytorch_refuses_what_it_cannot_see():
         raise RuntimeError("saved tensor hooks of mine")
     with pytest.raises(ValueError, match=r"`device` should be cpu or cuda \(got 'mps'\)"):
         torch_impl.memory.peak(lambda: x.exp(), "mps")
+    with pytest.raises(ValueError, match=r"reads a GPU's allocator \(got 'cpu'\): on the CPU take `peak`"):
+        torch_impl.memory.requested(lambda: x.exp(), "cpu")
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")

@@ -57,7 +57,7 @@ NUMBERS = {
     "product after its backward": lambda x: torch.autograd.grad(product := 2 * x, x, torch.ones_like(x))[0] + product,
     "product whose graph is retained": lambda x: torch.autograd.grad((2 * x).sum(), x, retain_graph=True)[0].exp(),
     "product that records nothing": lambda x: (x.detach() * 2).exp(),
-    "quotient": lambda x: x.detach() / 2,
+    "quotient": lambda x: torch.tanh(x / 2),
     "difference": lambda x: 1 - x,
     "mean": lambda x: x.mean(),
     "squares' mean": lambda x: torch.nn.functional.mse_loss(x, torch.ones_like(x)),
@@ -73,7 +73,8 @@ def test_pytorch_simulates_what_numbers_take(run):
         with simulated.numbers_saved(), Shapes(x, "cpu") as seen:
             run(x)
         found.append(seen.peak)
-    assert found == [torch_impl.memory.peak(lambda: run(torch.ones(5, requires_grad=True))) - 20] * 2
+    x = torch.ones(5, requires_grad=True)
+    assert found == [torch_impl.memory.peak(lambda: run(x))] * 2
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)

@@ -39,14 +39,15 @@ def compare(
     except (Exception, SystemExit) as error:
         raise ReaderFailure(error) from None
     pairs = found.gradients if isinstance(found, Agreement) else found.difference
+    if json:
+        document = {"schema": results.SCHEMA, "environment": results.environment("cpu"), "check": rows(found)}
+        results.write(json, document)
     print(found)
     if pairs.rest:
         print(f"the other pairs that differ:\n{pairs.rest}")
     if explain is not None:
         print(f"\n{explained(pairs, *explain, layout)}")
     if json:
-        document = {"schema": results.SCHEMA, "environment": results.environment("cpu"), "check": rows(found)}
-        results.write(json, document)
         print(f"written: {json}")
     return int(isinstance(found, GradientMismatch))
 

@@ -37,40 +37,45 @@ class Shapes(Allocations):
 
 
 def _inside(function, args: tuple) -> int:
-    """The bytes, beyond its result, that an operator of the CPU takes and gives back. A mean divides by a number."""
+    """The bytes, beyond its result, that an operator of the CPU takes and gives back: of those in the models' losses.
+
+    A mean divides by a number.
+    """
     if function is aten.mean.default:
         return NUMBER + CAST
     if function is aten.mse_loss.default:
         return args[0].nbytes + NUMBER + CAST
     if function.overloadpacket in WITH_NUMBERS and any(map(_is_number, args[:2])):
         node = torch._C._current_autograd_node()
-        return CAST if node and "number" in node.metadata else NUMBER + CAST
+        saved = node is not None and node.metadata.get("number") is not None
+        return CAST if saved else NUMBER + CAST
     return 0
 
 
 @contextmanager
 def numbers_saved() -> Iterator[None]:
-    """What autograd saves of `2 * x` is counted: the 2, a tensor on the CPU that no operator returns or hook sees."""
+    """What autograd saves of `2 * x` and `x / 2` is counted: the 2, which no operator returns and no hook sees."""
     with (
         patch.object(Tensor, "__mul__", _saving(Tensor.__mul__)),
         patch.object(Tensor, "__rmul__", _saving(Tensor.__rmul__)),
+        patch.object(Tensor, "__truediv__", _saving(Tensor.__truediv__)),
     ):
         yield
 
 
-def _saving(multiply: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    """A product whose node has another 8 B, for as long as its own."""
+def _saving(take: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The operation, whose node has another 8 B for as long as it has its own saved tensors."""
 
-    @wraps(multiply)
-    def product(x: Tensor, y: object) -> Tensor:
-        result = multiply(x, y)
+    @wraps(take)
+    def taken(x: Tensor, y: object) -> Tensor:
+        result = take(x, y)
         if _is_number(y) and result.grad_fn:
             saved = result.grad_fn.metadata
             saved["number"] = torch.empty(NUMBER, dtype=torch.uint8, device="cpu")
-            result.grad_fn.register_hook(lambda *_: None if _graph_is_kept() else saved.clear())
+            result.grad_fn.register_hook(lambda *_: None if _graph_is_kept() else saved.update(number=None))
         return result
 
-    return product
+    return taken
 
 
 def _graph_is_kept() -> bool:

@@ -27,7 +27,7 @@ PULLED = (*PULLED_WHOLE, *PULLED_TRUNK)
 
 
 def bound(name: str) -> str:
-    """What a simulated PyTorch peak is to the measured one: a convolution's kernels take more inside."""
+    """What a simulated PyTorch peak is to the measured one: a convolution's kernels take more inside, at the peak."""
     return LOWER if name == "conv" else EXACT
 
 

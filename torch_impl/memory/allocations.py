@@ -16,22 +16,22 @@ from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
 
 aten = torch.ops.aten
-ENGINE, TORCH = _engine_run_backward.__code__, os.path.dirname(torch.__file__)
+ENGINE, TORCH = _engine_run_backward.__code__, os.path.join(os.path.dirname(torch.__file__), "")
 
 
 class Allocations(TorchDispatchMode):
     """Every storage that an operation returns, until it dies: `bytes` now and the `peak` so far.
 
     `known` tensors lie there before and are not counted. `device` says whose memory is counted: a GPU's is without what
-    lies on the CPU, such as a number of the program. On the CPU the random state that a checkpoint keeps is counted
-    too, though no operation returns it.
+    lies on the CPU. On the CPU the random state that a checkpoint keeps is counted too, though no operation returns it.
 
-    What kernels allocate and free inside is not seen: the peak is exact for products and pointwise operations, and too
-    low for convolutions, normalizations, and backwards that make an expanded cotangent contiguous. It may be too high
-    where operators take other steps under a dispatch mode: in forward mode, and in backwards of indexing, `max` and
-    `prod`. One more such step is known and set right: PyTorch adds in place where two cotangents meet and the engine
-    holds the last reference, and where a linear map of more than two dimensions adds its bias, but never under a
-    dispatch mode. One block at a time in a process.
+    What kernels allocate and free inside is not seen: the peak is exact for products and pointwise operations of
+    tensors, 12 B too low where one takes a number of the program or a mean is taken (and 8 B for each such number that
+    autograd saves), and too low for convolutions, normalizations, and backwards that make an expanded cotangent
+    contiguous. It may be too high where operators take other steps under a dispatch mode: in forward mode, and in
+    backwards of indexing, `max` and `prod`. One more such step is known and set right: PyTorch adds in place where two
+    cotangents meet and the engine holds the last reference, and where a linear map of more than two dimensions adds its
+    bias, but never under a dispatch mode. One block at a time in a process.
     """
 
     def __init__(self, known: object = (), device: str = "cpu"):

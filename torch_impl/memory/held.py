@@ -57,7 +57,7 @@ class Ledger:
     def __init__(self, params: object, inputs: object = ()):
         self._parameters, self._inputs = _storages("params", params), _storages("inputs", inputs)
         self._boxes: weakref.WeakSet[_Box] = weakref.WeakSet()
-        plain = torch.compiler.disable  # else a compiler at work on the frames around compiles the hooks too
+        plain = torch.compiler.disable  # else Dynamo compiles the hooks with the frames around; it loads in a second
         self._hooks = saved_tensors_hooks(plain(self._pack), plain(self._unpack))
 
     def __enter__(self) -> "Ledger":

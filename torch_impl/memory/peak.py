@@ -30,7 +30,8 @@ def peak(run: Callable[[], object], device: str = "cpu") -> int:
 
 def requested(run: Callable[[], object], device: str = "cuda") -> int:
     """`peak` on a GPU of what was asked for: `max_memory_allocated` less what the allocator rounds blocks up by."""
-    _is_gpu(device)
+    if not _is_gpu(device):
+        raise ValueError(f"`requested` reads a GPU's allocator (got {device!r}): on the CPU take `peak`")
     return _on_gpu(run, device, "requested_bytes")
 
 
