@@ -137,6 +137,15 @@ def test_a_difference_is_exit_1_and_named(command, monkeypatch):
     assert "1 of 2 rows do not hold" in out
 
 
+@pytest.fixture
+def interruptible():
+    """What starts here can be interrupted, though a script may have started the tests in its background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_keeps_what_was_measured(tmp_path):
     file = tmp_path / "rows.json"
     argv = [sys.executable, "-m", "comparisons", "gradients", "--full", "--size", "tiny", "--json", file]
@@ -166,6 +175,7 @@ cli.main()
 """
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_that_a_callback_of_the_collector_swallows_is_not_lost(tmp_path):
     """Most of JAX's start is such: an exception in a callback is printed and goes no further."""
     file = tmp_path / "rows.json"
