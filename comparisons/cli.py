@@ -380,7 +380,9 @@ def main() -> None:
     except UsageError as error:
         print(f"error: {' '.join(error.format_message().split())}", file=sys.stderr)
         status = 2
-    except (BrokenPipeError, SystemExit):  # typer's own answer to a closed pipe is the second
+    except (BrokenPipeError, SystemExit) as error:  # typer and rich answer a closed pipe by the second
+        if not isinstance(error.__context__ or error, BrokenPipeError):
+            raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         status = GONE
     except KeyboardInterrupt:

@@ -25,12 +25,9 @@ def summary(rows: list[Row]) -> Table:
         inside = workspaces(name, torch).lines
         line = [name, _near(torch, "simulated"), f"{_explained(torch)} of {len(torch)}" if torch else "-"]
         lines.append([*line, ", ".join(inside[0]) if inside else "-", _near(jax, "planned")])
-    header = [
-        "peaks",
-        f"PyTorch within {GOAL:.0%} of its simulation (furthest)",
-        "to the byte with workspaces",
-    ]
-    return Table("", [*header, "the largest, B", f"JAX within {GOAL:.0%} of its plan (furthest)"], lines)
+    within = f"within {GOAL:.0%} of its"
+    header = ["peaks", f"PyTorch {within} simulation (furthest)", "to the byte with workspaces", "the largest, B"]
+    return Table("", [*header, f"JAX {within} plan (furthest)"], lines)
 
 
 def _near(rows: list[Row], said: str) -> str:
