@@ -210,6 +210,17 @@ def test_a_mistake_is_one_line(monkeypatch, capsys, argv, message):
     assert message in err
 
 
+def test_curves_alone_are_taken(monkeypatch, capsys):
+    monkeypatch.setattr(along, "AXES", {"depth": (1, 2)})
+    monkeypatch.setattr(sys, "argv", ["gradparity", "memory", "--curves"])
+    with pytest.raises(SystemExit) as stopped:
+        cli.main()
+    out, _ = capsys.readouterr()
+    assert stopped.value.code == 0
+    assert out.startswith("\nmany_heads by depth")
+    assert "two instruments" not in out
+
+
 def test_what_fits_is_listed():
     rows = [
         row

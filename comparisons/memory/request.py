@@ -29,7 +29,7 @@ def cells(
             raise BadUsage(f"{flag} is of a simulation: add --simulate")
     if simulate and device != "cpu":
         raise BadUsage(f"--simulate takes shapes on the CPU alone (given: --device {device}): leave --device out")
-    if curves and (problems or strategies or full or size != "default" or simulate or device != "cpu"):
+    if curves and (problems or strategies or full or size != "tiny" or simulate or device != "cpu"):
         raise BadUsage("--curves is of many_heads and four strategies at sizes of its own, by shapes: give it alone")
     if fits is not None:
         limits.parsed(fits)
