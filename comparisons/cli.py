@@ -2,7 +2,6 @@
 
 import os
 import sys
-import warnings
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +16,9 @@ app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions
 Full = Annotated[bool, typer.Option("--full", help="The whole grid: every strategy on every problem.")]
 Size = Annotated[str, typer.Option(help="tiny, default or large.")]
 Device = Annotated[str, typer.Option(help="cpu or cuda.")]
+Jobs = Annotated[
+    int | None, typer.Option(min=1, show_default="1", help="Processes that share the work; what is timed runs alone.")
+]
 Json = Annotated[Path | None, typer.Option("--json", help="Write the rows here.")]
 Problems = Annotated[
     list[str] | None, typer.Option("--problem", help="Only this problem, all its strategies; repeat for more.")
@@ -68,14 +70,16 @@ def gradients(
     full: Full = False,
     size: Size = "default",
     device: Device = "cpu",
+    jobs: Jobs = None,
     json: Json = None,
 ) -> None:
     """Are the gradients equal? One row for every problem, strategy, loss and parameter."""
-    work = _gradients(full, size, device, json, problem or (), strategy or (), dtype or ())
+    work = _gradients(full, size, device, json, problem or (), strategy or (), dtype or (), jobs or 1)
 
     from comparisons import job
+    from comparisons.ahead import ahead
 
-    raise typer.Exit(job.take(work, device, json))
+    raise typer.Exit(job.take(ahead(work, jobs or 1), device, json))
 
 
 @app.command()
@@ -83,31 +87,38 @@ def memory(
     problem: Problems = None,
     strategy: Strategies = None,
     full: Full = False,
-    size: Annotated[str, typer.Option(help="tiny, default or large; with --simulate also gpt2-xl.")] = "tiny",
+    size: Annotated[
+        str, typer.Option(help="tiny, default or large; with --simulate also gpt2-xl, by a job a core.")
+    ] = "tiny",
     device: Device = "cpu",
     simulate: Annotated[bool, typer.Option("--simulate", help="The same ledger from shapes: no allocation.")] = False,
     fits: Annotated[str | None, typer.Option(help="With --simulate: what fits, such as 80GB.")] = None,
     plans: Annotated[bool, typer.Option("--plans", help="With --simulate: JAX's compiled plans (minutes).")] = False,
     curves: Annotated[bool, typer.Option("--curves", help="Only the curves over losses, depth and batch.")] = False,
+    jobs: Jobs = None,
     json: Json = None,
 ) -> None:
     """What is held, to the byte, and when is it let go? Measured beside what a closed form predicts."""
+    from comparisons import results
+    from comparisons.ahead import ahead
     from comparisons.memory import request
+    from comparisons.problems import BEYOND
 
     grid = request.cells(problem or (), strategy or (), full, size, device, simulate, fits, plans, curves)
     usage.writable("--json", json)
     usage.frameworks()
-    usage.device(device)
+    jobs = jobs or (results.cores() if size in BEYOND else 1)
+    usage.device(device, jobs)
 
     from comparisons import job
     from comparisons import memory as question
 
-    if curves:
-        work = question.curves()
-    elif simulate:
-        work = question.simulate(grid, size, plans, fits)
+    if simulate:
+        work = question.simulate(grid, size, plans, fits, jobs)
+    elif curves:
+        work = ahead(question.curves(), jobs)
     else:
-        work = (question.narrow if problem or strategy else question.units)(grid, size, device)
+        work = ahead((question.narrow if problem or strategy else question.units)(grid, size, device), jobs)
     raise typer.Exit(job.take(work, device, json))
 
 
@@ -338,7 +349,7 @@ def mutants(json: Json = None) -> None:
     raise typer.Exit(job.take(mutants.units(), "cpu", json))
 
 
-def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) -> list:
+def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=(), jobs=1) -> list:
     """The units of work, once everything about the request has been checked."""
     from comparisons.problems import SIZES
     from comparisons.scenarios import EVERY, STRATEGIES, cells
@@ -349,7 +360,7 @@ def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=()) 
     usage.known("--size", [size], ("tiny", "default", "large"))
     usage.writable("--json", json)
     usage.frameworks()
-    usage.device(device)
+    usage.device(device, jobs)
 
     from comparisons import gradients
 
@@ -367,8 +378,7 @@ def _second_order(full: bool, device: str, size: str) -> list:
 
 def main() -> None:
     """The console script: one line and no traceback for a reader's mistake, and no word of PyTorch's to itself."""
-    for message in ("`torch.jit.script` is deprecated", "A saved_tensors_hooks context"):
-        warnings.filterwarnings("ignore", message)
+    usage.quiet()
     status: int | None = None
     try:
         with interrupt.remembered():

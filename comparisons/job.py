@@ -3,6 +3,7 @@
 import os
 import time
 from collections.abc import Callable
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
 
@@ -55,7 +56,7 @@ def take(
     """
     rows: dict[str, list[Row]] = {unit.question: [] for unit in units}
     units = live.begin(units, rows) if live else units
-    done, interrupted = 0, False
+    done, stopped = 0, None
     try:
         interrupt.check()
         for done in _progress(units, rows):
@@ -65,8 +66,10 @@ def take(
     except KeyboardInterrupt:
         if not done:
             raise
-        interrupted = True
+        stopped = "interrupted", 130
         interrupt.pressed.clear()
+    except BrokenProcessPool:
+        stopped = "a process died (of memory? take fewer --jobs)", 1
     if json:
         results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
     if page and json:
@@ -87,9 +90,10 @@ def take(
     say(f"\n{wrong} of {len(every)} rows do not hold" if wrong else f"\nall {len(every)} rows hold")
     if json:
         say(f"written: {', '.join(str(path) for path in (json, page) if path)}")
-    if interrupted:
-        say(f"interrupted after {done} of {len(units)}; what was measured is kept")
-        return 130
+    if stopped:
+        cause, status = stopped
+        say(f"{cause} after {done} of {len(units)}; what was measured is kept")
+        return status
     return int(wrong > 0)
 
 

@@ -19,12 +19,17 @@ def environment(device: str) -> dict[str, object]:
         "time": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "commit": _commit(),
         "machine": _gpu() if device == "cuda" else _cpu(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "cores": cores(),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         **{name: metadata.version(name) for name in ("torch", "jax", "flax", "numpy")},
         **{name: os.environ[name] for name in ("XLA_FLAGS",) if name in os.environ},
     }
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def write(path: Path, document: dict[str, object]) -> None:

@@ -10,7 +10,7 @@ LACKS = "does not support it because it has not been implemented yet"
 class Unit(NamedTuple):
     """One piece of a run: `rows()` does the work; its failure is its own (a row with status `failed`).
 
-    `seconds` is about what it takes, for the estimate of what is left.
+    `seconds` is about what it takes, for the estimate of what is left. Nothing may run beside what is `timed`.
     """
 
     question: str
@@ -18,6 +18,7 @@ class Unit(NamedTuple):
     label: str
     rows: Callable[[], list[Row]]
     seconds: float = 1.0
+    timed: bool = False
 
 
 class Table(NamedTuple):

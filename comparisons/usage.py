@@ -3,6 +3,7 @@
 import difflib
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
@@ -16,6 +17,12 @@ class BadUsage(Exception):
 
 class BadInput(BadUsage, ValueError):
     """Bad usage from code: the same one line, and a ValueError for whoever calls us."""
+
+
+def quiet() -> None:
+    """No word of PyTorch's to itself."""
+    for message in ("`torch.jit.script` is deprecated", "A saved_tensors_hooks context"):
+        warnings.filterwarnings("ignore", message)
 
 
 def known(argument: str, given: Iterable[str], accepted: Iterable[str]) -> None:
@@ -45,11 +52,12 @@ def installed(name: str, remedy: str) -> None:
         raise BadUsage(f"{name} is not installed: {remedy}") from None
 
 
-def device(name: str) -> None:
+def device(name: str, jobs: int = 1) -> None:
     known("--device", [name], ("cpu", "cuda"))
     if name == "cpu":
         return
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the two frameworks share one GPU
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.75 / jobs:.3f}")  # and all jobs do; 0.75 is JAX's own
     import jax
     import torch
 

@@ -8,13 +8,14 @@ import subprocess
 import sys
 import time
 import tomllib
+from functools import partial
 from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
-from comparisons import cli, job, usage
+from comparisons import ahead, cli, job, memory, usage
 from comparisons.rows import Unit
 
 ROOT = Path(__file__).parent.parent
@@ -146,17 +147,55 @@ def interruptible():
 
 
 @pytest.mark.usefixtures("interruptible")
-def test_ctrl_c_keeps_what_was_measured(tmp_path):
+@pytest.mark.parametrize("jobs", ["1", "2"])
+def test_ctrl_c_keeps_what_was_measured(jobs, tmp_path):
     file = tmp_path / "rows.json"
-    argv = [sys.executable, "-m", "comparisons", "gradients", "--full", "--size", "tiny", "--json", file]
-    with subprocess.Popen(argv, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+    argv = [
+        sys.executable,
+        "-m",
+        "comparisons",
+        "gradients",
+        "--full",
+        "--size",
+        "tiny",
+        "--jobs",
+        jobs,
+        "--json",
+        file,
+    ]
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(argv, cwd=ROOT, text=True, start_new_session=True, **streams) as run:
         assert run.stderr.readline().startswith("lesson: ")
-        os.kill(run.pid, signal.SIGINT)
+        os.killpg(run.pid, signal.SIGINT)  # as a terminal does
         out, err = run.communicate(timeout=60)
     assert run.returncode == 130
     assert "what was measured is kept" in out
     assert "Traceback" not in err
     assert {row["problem"] for row in json.loads(file.read_text())["gradients"]} >= {"lesson"}
+
+
+def test_what_is_timed_runs_first_and_in_this_process():
+    shared = [Unit("memory", "group", str(k), list) for k in range(2)]
+    alone = Unit("memory", "looking", "", list, timed=True)
+    found = ahead.ahead([*shared, alone], 2)
+    assert found[0] is alone
+    assert [unit.label for unit in found[1:]] == ["0", "1"]
+    assert all(unit.timed for unit in memory.units([], "tiny", "cpu") if unit.group == "looking")
+
+
+def test_ctrl_c_is_for_the_first_process_alone():
+    """In one that is about to load, it would print where it was."""
+    (unit,) = ahead.ahead([Unit("memory", "group", "", partial(signal.pthread_sigmask, signal.SIG_BLOCK, ()))], 2)
+    assert unit.rows() == {signal.SIGINT}
+    assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_what_was_measured_is_kept_if_a_process_dies(tmp_path, capsys):
+    file = tmp_path / "rows.json"
+    units = [Unit("memory", "group", "", list), Unit("memory", "group", "", partial(os._exit, 1))]
+    assert job.take(ahead.ahead(units, 2), "cpu", file) == 1
+    assert "a process died (of memory? take fewer --jobs) after 1 of 2; what was" in capsys.readouterr()[0]
+    assert json.loads(file.read_text())["memory"] == []
 
 
 LOST = """
@@ -187,6 +226,17 @@ def test_ctrl_c_that_a_callback_of_the_collector_swallows_is_not_lost(tmp_path):
 
 
 LESSON = [sys.executable, "-m", "comparisons", "gradients", "--problem", "lesson", "--size", "tiny"]
+
+
+def test_jobs_give_the_rows_of_one_process(tmp_path):
+    """To the last bit, and in the same order."""
+    found = []
+    for jobs in ("1", "2"):
+        file = tmp_path / f"{jobs}.json"
+        few = ["--problem", "many_heads", "--strategy", "summed", "--strategy", "accumulated"]
+        subprocess.run([*LESSON, *few, "--jobs", jobs, "--json", file], cwd=ROOT, check=True)
+        found.append(json.loads(file.read_text())["gradients"])
+    assert found[0] == found[1] != []
 
 
 def closed(argv, **streams):
@@ -233,7 +283,9 @@ def test_show_prints_both_sources(command, monkeypatch, width):
     assert "jax.vjp(losses.trunk, params)" in out
 
 
-def test_jax_forgets_the_programs_of_a_group_at_its_end():
+@pytest.mark.parametrize("run", [lambda units: job.take(units, "cpu"), lambda units: [*map(ahead._work, units)]])
+def test_jax_forgets_the_programs_of_a_group_at_its_end(run):
+    """In one process, and in each of several."""
     compiled, sizes = jax.jit(lambda x: x + 1), []
 
     def rows():
@@ -241,6 +293,5 @@ def test_jax_forgets_the_programs_of_a_group_at_its_end():
         sizes.append(compiled._cache_size())
         return []
 
-    assert job.take([Unit("graphs", group, "", rows) for group in ("one", "one", "two")], "cpu") == 0
+    run([Unit("graphs", group, "", rows) for group in ("one", "one", "two")])
     assert sizes == [1, 2, 1]
-    assert compiled._cache_size() == 0

@@ -1,6 +1,5 @@
 """What is timed: a strategy on either side, ready to be called, which waits for its own result."""
 
-import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
@@ -16,6 +15,7 @@ import jax_impl.cost
 import jax_impl.memory
 import torch_impl.cost
 import torch_impl.first_order
+from comparisons import results
 from comparisons.cost.regimes import Place
 from comparisons.frameworks import _function, jax_scope
 from comparisons.memory import sides
@@ -47,7 +47,7 @@ def scope(device: str = "cpu", tf32: bool = False) -> Iterator[int]:
     Products of float32 numbers are exact to float32 on both sides, by one setting each; with `tf32`, each framework
     does what it does by default.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = results.cores()
     threads = torch.get_num_threads()
     torch.set_num_threads(cores)
     try:

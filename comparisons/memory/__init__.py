@@ -42,8 +42,8 @@ def curves() -> list[Unit]:
     return along.units()
 
 
-def simulate(grid: list[Cell], size: str, plans: bool = False, fits: str | None = None) -> list[Unit]:
+def simulate(grid: list[Cell], size: str, plans: bool = False, fits: str | None = None, jobs: int = 1) -> list[Unit]:
     """The same ledger of the grid's cells without allocation, and against `fits`, such as 80GB."""
     from comparisons.memory import beyond
 
-    return beyond.units(grid, size, plans, fits)
+    return beyond.units(grid, size, plans, fits, jobs)

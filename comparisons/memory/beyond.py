@@ -3,11 +3,11 @@
 from functools import partial
 from time import perf_counter
 
+from comparisons.ahead import Used, ahead, used
 from comparisons.memory import simulated
-from comparisons.memory.ahead import Used, ahead, used
 from comparisons.memory.fits import parsed
 from comparisons.memory.ledger import WHY_NO_PHASES, _phases, _row
-from comparisons.problems import BEYOND, shapes
+from comparisons.problems import shapes
 from comparisons.rows import Row, Unit, failed
 from comparisons.scenarios import Cell
 
@@ -19,11 +19,8 @@ ASSUMES = {
 PEAKS = ("peak", "plan")
 
 
-def units(grid: list[Cell], size: str, plans: bool, fits: str | None) -> list[Unit]:
-    """One unit for each cell and side, one for each compiled plan, and what the simulation itself took.
-
-    What is beyond one machine is simulated by a process for each core.
-    """
+def units(grid: list[Cell], size: str, plans: bool, fits: str | None, jobs: int) -> list[Unit]:
+    """One unit for each cell and side, one for each compiled plan, and what the simulation itself took."""
     limit = parsed(fits) if fits else None
     cells = list(dict.fromkeys((cell.problem, cell.strategy) for cell in grid))
     parts = {"torch": _torch, "jax": _jax} | ({"jax plan": _plan} if plans else {})
@@ -33,7 +30,7 @@ def units(grid: list[Cell], size: str, plans: bool, fits: str | None) -> list[Un
         for side, part in parts.items()
     ]
     by_process: dict[int, Used] = {}
-    found = ahead(found, by_process) if size in BEYOND else found
+    found = ahead(found, jobs, by_process)
     return [*found, Unit("memory", "resources", "resources", partial(resources, size, perf_counter(), by_process))]
 
 

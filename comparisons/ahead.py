@@ -1,0 +1,97 @@
+"""Units worked on by several processes, before their turn comes."""
+
+import gc
+import os
+import resource
+import signal
+from collections.abc import Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from multiprocessing import active_children, get_context
+from pathlib import Path
+from time import process_time
+from typing import NamedTuple
+
+from comparisons.rows import Row, Unit
+from comparisons.usage import quiet
+
+groups: list[str] = []  # of the units that this process has worked on
+
+
+class Used(NamedTuple):
+    """What one process has used so far."""
+
+    seconds: float
+    bytes: int
+
+
+def used() -> Used:
+    """Seconds on a processor, and the most memory that this process has had.
+
+    Linux's `ru_maxrss` begins with the parent's at the fork; `VmHWM` is the program's own.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
+        return Used(process_time(), int(line.split()[1]) * 1024)
+    return Used(process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
+
+
+def ahead(units: list[Unit], jobs: int, by_process: dict[int, Used] | None = None) -> list[Unit]:
+    """The same units, what is timed first and alone: the first other one's turn starts as many processes as `jobs`.
+
+    What each has used goes into `by_process`. Rows come in the units' order: an interrupt costs what is done out of
+    turn. BrokenProcessPool if a process dies.
+    """
+    if jobs == 1:
+        return units
+    pool = ProcessPoolExecutor(jobs, get_context("spawn"), initializer=_start)
+    shared = [unit for unit in units if not unit.timed]
+    futures: list[Future] = []
+
+    def rows(number: int) -> list[Row]:
+        try:
+            if not futures:
+                with _unreached():
+                    futures.extend(pool.submit(_work, unit) for unit in shared)
+            found, process, spent = futures[number].result()
+            if by_process is not None:
+                by_process[process] = spent
+            if number == len(shared) - 1:
+                pool.shutdown()  # else the interpreter's exit finds its pipe closed
+            return found
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for child in active_children():
+                child.terminate()
+            raise
+
+    waiting = [unit._replace(rows=partial(rows, number)) for number, unit in enumerate(shared)]
+    return [unit for unit in units if unit.timed] + waiting
+
+
+@contextmanager
+def _unreached() -> Iterator[None]:
+    """Ctrl-C waits, and never reaches the processes that start here: whoever waits for them ends them."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _start() -> None:
+    """Traces make many objects and few cycles, so the collector looks less often."""
+    quiet()
+    gc.set_threshold(100_000)
+
+
+def _work(unit: Unit) -> tuple[list[Row], int, Used]:
+    """One unit; JAX forgets a group's programs where another group begins, as it does in a run by one process."""
+    import jax
+
+    if groups and groups[-1] != unit.group:
+        jax.clear_caches()
+    groups.append(unit.group)
+    return unit.rows(), os.getpid(), used()
