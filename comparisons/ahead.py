@@ -41,8 +41,8 @@ def used() -> Used:
 def ahead(units: list[Unit], jobs: int, by_process: dict[int, Used] | None = None) -> list[Unit]:
     """The same units, what is timed first and alone: the first other one's turn starts as many processes as `jobs`.
 
-    What each has used goes into `by_process`. Rows come in the units' order: an interrupt costs what is done out of
-    turn. BrokenProcessPool if a process dies.
+    What each has used goes into `by_process`. Rows come in the units' order; whoever stops before the last one calls
+    `end`, and loses what is done out of turn. BrokenProcessPool if a process dies.
     """
     if jobs == 1:
         return units
@@ -51,29 +51,29 @@ def ahead(units: list[Unit], jobs: int, by_process: dict[int, Used] | None = Non
     futures: list[Future] = []
 
     def rows(number: int) -> list[Row]:
-        try:
-            if not futures:
-                with _unreached():
-                    futures.extend(pool.submit(_work, unit) for unit in shared)
-            found, process, spent = futures[number].result()
-            if by_process is not None:
-                by_process[process] = spent
-            if number == len(shared) - 1:
-                pool.shutdown()  # else the interpreter's exit finds its pipe closed
-            return found
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            for child in active_children():
-                child.terminate()
-            raise
+        if not futures:
+            with _unreached():
+                futures.extend(pool.submit(_work, unit) for unit in shared)
+        found, process, spent = futures[number].result()
+        if by_process is not None:
+            by_process[process] = spent
+        if number == len(shared) - 1:
+            pool.shutdown()  # else the interpreter's exit finds its pipe closed
+        return found
 
     waiting = [unit._replace(rows=partial(rows, number)) for number, unit in enumerate(shared)]
     return [unit for unit in units if unit.timed] + waiting
 
 
+def end() -> None:
+    """Nothing is worked on any more: each process is ended where it is."""
+    for child in active_children():
+        child.terminate()
+
+
 @contextmanager
 def _unreached() -> Iterator[None]:
-    """Ctrl-C waits, and never reaches the processes that start here: whoever waits for them ends them."""
+    """Ctrl-C waits, and never reaches the processes that start here: `end` does."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

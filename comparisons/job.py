@@ -14,6 +14,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from comparisons import (
+    ahead,
     angles,
     contrast,
     cost,
@@ -70,6 +71,8 @@ def take(
         interrupt.pressed.clear()
     except BrokenProcessPool:
         stopped = "a process died (of memory? take fewer --jobs)", 1
+    finally:
+        ahead.end()
     if json:
         results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
     if page and json:

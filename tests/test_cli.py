@@ -1,6 +1,7 @@
 """The command as a reader meets it: answers, mistakes, crashes and Ctrl-C."""
 
 import json
+import multiprocessing
 import os
 import re
 import signal
@@ -188,6 +189,19 @@ def test_ctrl_c_is_for_the_first_process_alone():
     (unit,) = ahead.ahead([Unit("memory", "group", "", partial(signal.pthread_sigmask, signal.SIG_BLOCK, ()))], 2)
     assert unit.rows() == {signal.SIGINT}
     assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, ())
+
+
+def test_ctrl_c_between_two_units_ends_the_processes():
+    def press():
+        raise KeyboardInterrupt
+
+    done, endless = ahead.ahead(
+        [Unit("memory", "group", "", list), Unit("memory", "", "", partial(time.sleep, 600))], 2
+    )
+    assert job.take([done, Unit("memory", "group", "", press), endless], "cpu") == 130
+    for child in multiprocessing.active_children():
+        child.join(timeout=30)
+    assert multiprocessing.active_children() == []
 
 
 def test_what_was_measured_is_kept_if_a_process_dies(tmp_path, capsys):
