@@ -15,6 +15,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
+import typer
 
 from comparisons import ahead, cli, job, memory, usage
 from comparisons.rows import Unit
@@ -63,6 +64,30 @@ def test_a_mistake_is_one_line_and_exit_2(command, argv, message):
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+GIVEN = {
+    "problem": "many_heads",
+    "strategy": "summed",
+    "dtype": "float64",
+    "size": "tiny",
+    "device": "cpu",
+    "jobs": "2",
+}
+GIVEN |= {"part": "flops", "k": "8", "peer": "torchjd.jac", "claim": "3", "name": "peers", "fits": "80GB"}
+WITH = {"fits": "--simulate", "plans": "--simulate", "resume": "--json"}
+JOBS = {name: own for name, own in typer.main.get_command(cli.app).commands.items() if not own.params[0].required}
+OPTIONS = [(name, option.name) for name, own in JOBS.items() for option in own.params if name != "report"]
+
+
+@pytest.mark.parametrize(("name", "option"), OPTIONS)
+def test_every_option_is_accepted_alone(command, monkeypatch, tmp_path, name, option):
+    """Or with the one that it is of."""
+    taken, file = [], str(tmp_path / "rows.json")
+    monkeypatch.setattr(job, "take", lambda units, *_, **named: taken.append(units) or 0)
+    argv = [f"--{option}", *filter(None, [(GIVEN | {"json": file}).get(option), WITH.get(option)])]
+    assert command(name, *argv, *([file] if option == "resume" else []))[0] == 0
+    assert taken[0]
 
 
 def test_cuda_without_a_gpu_is_refused(command):
