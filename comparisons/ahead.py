@@ -2,21 +2,21 @@
 
 import gc
 import os
-import resource
 import signal
 from collections.abc import Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from multiprocessing import active_children, get_context
+from multiprocessing import active_children, get_context, parent_process
 from pathlib import Path
+from threading import Thread
 from time import process_time
 from typing import NamedTuple
 
 from comparisons.rows import Row, Unit
 from comparisons.usage import quiet
 
-groups: list[str] = []  # of the units that this process has worked on
+worked: list[Unit] = []  # by this process
 
 
 class Used(NamedTuple):
@@ -35,14 +35,17 @@ def used() -> Used:
     if status.exists():
         (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
         return Used(process_time(), int(line.split()[1]) * 1024)
+    import resource
+
     return Used(process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 
 
 def ahead(units: list[Unit], jobs: int, by_process: dict[int, Used] | None = None) -> list[Unit]:
-    """The same units, what is timed first and alone: the first other one's turn starts as many processes as `jobs`.
+    """The same units, worked on by as many processes as `jobs` from the first one's turn on.
 
-    What each has used goes into `by_process`. Rows come in the units' order; whoever stops before the last one calls
-    `end`, and loses what is done out of turn. BrokenProcessPool if a process dies.
+    What is timed comes first, and stays in this process. What each other process has used goes into `by_process`. Rows
+    come in order; whoever stops before the last unit calls `end`, and loses what is done out of turn.
+    BrokenProcessPool if a process dies.
     """
     if jobs == 1:
         return units
@@ -83,15 +86,24 @@ def _unreached() -> Iterator[None]:
 
 def _start() -> None:
     """Traces make many objects and few cycles, so the collector looks less often."""
+    Thread(target=_end_with_the_first, daemon=True).start()
     quiet()
     gc.set_threshold(100_000)
+
+
+def _end_with_the_first() -> None:
+    """However that ends: nobody else would tell the others."""
+    first = parent_process()
+    assert first
+    first.join()
+    os._exit(1)
 
 
 def _work(unit: Unit) -> tuple[list[Row], int, Used]:
     """One unit; JAX forgets a group's programs where another group begins, as it does in a run by one process."""
     import jax
 
-    if groups and groups[-1] != unit.group:
+    if worked and worked[-1].group != unit.group:
         jax.clear_caches()
-    groups.append(unit.group)
+    worked.append(unit)
     return unit.rows(), os.getpid(), used()

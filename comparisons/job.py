@@ -30,6 +30,7 @@ from comparisons import (
 from comparisons.live import Live
 from comparisons.mutants.tables import tables as mutant_tables
 from comparisons.rows import Row, Table, Unit
+from comparisons.usage import BadUsage
 
 TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
     "angles": angles.tables,
@@ -71,6 +72,8 @@ def take(
         interrupt.pressed.clear()
     except BrokenProcessPool:
         stopped = "a process died (of memory? take fewer --jobs)", 1
+        if not done:
+            raise BadUsage(f"{stopped[0]}: nothing was measured") from None
     finally:
         ahead.end()
     if json:

@@ -57,7 +57,8 @@ def device(name: str, jobs: int = 1) -> None:
     if name == "cpu":
         return
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")  # the two frameworks share one GPU
-    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.75 / jobs:.3f}")  # and all jobs do; 0.75 is JAX's own
+    if jobs > 1 and not {"XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"} & os.environ.keys():
+        os.environ["XLA_CLIENT_MEM_FRACTION"] = f"{0.75 / jobs:.3f}"  # of which JAX takes 0.75 for one process
     import jax
     import torch
 

@@ -11,6 +11,7 @@ import time
 import tomllib
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -88,6 +89,20 @@ def test_every_option_is_accepted_alone(command, monkeypatch, tmp_path, name, op
     argv = [f"--{option}", *filter(None, [(GIVEN | {"json": file}).get(option), WITH.get(option)])]
     assert command(name, *argv, *([file] if option == "resume" else []))[0] == 0
     assert taken[0]
+
+
+@pytest.mark.parametrize("given", [None, "XLA_CLIENT_MEM_FRACTION", "XLA_PYTHON_CLIENT_MEM_FRACTION"])
+def test_jobs_share_a_gpus_memory_unless_the_reader_says_how(monkeypatch, given):
+    """JAX takes one of the two names, and refuses both."""
+    monkeypatch.setattr(os, "environ", {given: "0.1"} if given else {})
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr(jax, "devices", lambda: [SimpleNamespace(platform="gpu")])
+    usage.device("cuda")
+    assert set(os.environ) == {"XLA_PYTHON_CLIENT_PREALLOCATE", given} - {None}
+    usage.device("cuda", jobs=3)
+    assert {name: size for name, size in os.environ.items() if "FRACTION" in name} == (
+        {given: "0.1"} if given else {"XLA_CLIENT_MEM_FRACTION": "0.250"}
+    )
 
 
 def test_cuda_without_a_gpu_is_refused(command):
@@ -227,6 +242,34 @@ def test_ctrl_c_between_two_units_ends_the_processes():
     for child in multiprocessing.active_children():
         child.join(timeout=30)
     assert multiprocessing.active_children() == []
+
+
+def test_a_process_that_dies_before_anything_was_measured_costs_no_file(tmp_path):
+    file = tmp_path / "rows.json"
+    file.write_text("{}")
+    (unit,) = ahead.ahead([Unit("memory", "group", "", partial(os._exit, 1))], 2)
+    with pytest.raises(usage.BadUsage, match="take fewer --jobs\\): nothing was measured"):
+        job.take([unit], "cpu", file)
+    assert file.read_text() == "{}"
+
+
+def alive(group):
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_end_with_the_first():
+    argv = [sys.executable, "-m", "comparisons", "gradients", "--full", "--size", "tiny", "--jobs", "2"]
+    with subprocess.Popen(argv, cwd=ROOT, text=True, stderr=subprocess.PIPE, start_new_session=True) as run:
+        assert run.stderr.readline().startswith("lesson: ")
+        run.kill()
+    deadline = time.monotonic() + 30
+    while alive(run.pid) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not alive(run.pid)
 
 
 def test_what_was_measured_is_kept_if_a_process_dies(tmp_path, capsys):

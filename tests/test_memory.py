@@ -232,7 +232,16 @@ def _another_package(x):
     return y
 
 
-@pytest.mark.parametrize("function", [Square.apply, _hooked, _another_package, lambda x: x.exp() + x.sin()])
+def _transposed(x):
+    """The engine's buffer is dense, but not contiguous."""
+    y, weights = x.view(20, 5).exp().t(), x.detach().view(20, 5).t()
+    return ((y * weights).sum() + (y * weights).sum()).expand(100)
+
+
+FUNCTIONS = [Square.apply, _hooked, _another_package, _transposed, lambda x: x.exp() + x.sin()]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_a_sum_between_the_engine_and_an_operator_is_kept_in_place_but_a_readers_is_not(function):
     x = torch.ones(100, requires_grad=True)
 

@@ -326,10 +326,13 @@ def test_a_workspace_is_what_an_operator_takes_beyond_what_it_returns(monkeypatc
     stats = {"requested_bytes.all.peak": 150, "requested_bytes.all.current": 50}
     monkeypatch.setattr("torch.cuda.memory_stats", lambda: stats)
     monkeypatch.setattr("torch.cuda.reset_peak_memory_stats", lambda: None)
+    settled = []
+    monkeypatch.setattr("torch_impl.memory.allocations.settle", settled.append)
     with torch_impl.memory.Workspaces() as seen:
         torch.ones(4, device="meta") + torch.ones(4, device="meta")
     assert seen.inside == {"aten.ones": 100, "aten.add.Tensor": 100}
     assert (seen.peak, seen.whole) == (48, 148)
+    assert settled == ["cuda"]
 
 
 def test_a_program_runs_in_a_process_of_its_own():

@@ -3,7 +3,6 @@
 import pickle
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from functools import partial
 from importlib import import_module
@@ -153,13 +152,10 @@ def jax_peak_alone(program: jax.stages.Compiled, arguments: tuple) -> int:
 
     The program comes there as it is: compiling would try kernels out, and their workspaces would count.
     """
-    with tempfile.NamedTemporaryFile(suffix=".pickle") as file:
-        pickle.dump((serialize(program), jax.tree.map(np.asarray, arguments)), file)
-        file.flush()
-        command = [sys.executable, "-m", "comparisons.memory.alone", file.name]
-        done = subprocess.run(command, capture_output=True, text=True)
+    given = pickle.dumps((serialize(program), jax.tree.map(np.asarray, arguments)))
+    done = subprocess.run([sys.executable, "-m", "comparisons.memory.alone"], input=given, capture_output=True)
     if done.returncode:
-        raise RuntimeError((done.stderr.strip().splitlines() or ["the measuring process died"])[-1])
+        raise RuntimeError((done.stderr.decode().strip().splitlines() or ["the measuring process died"])[-1])
     return int(done.stdout)
 
 

@@ -10,10 +10,13 @@ from unittest.mock import patch
 
 import torch
 from torch import Tensor
+from torch._prims_common import is_non_overlapping_and_dense_or_false
 from torch._subclasses.fake_tensor import FakeTensor
 from torch.autograd.graph import _engine_run_backward
 from torch.utils import _pytree as pytree
 from torch.utils._python_dispatch import TorchDispatchMode
+
+from torch_impl.memory.peak import settle
 
 aten = torch.ops.aten
 ENGINE, TORCH = _engine_run_backward.__code__, os.path.join(os.path.dirname(torch.__file__), "")
@@ -120,6 +123,10 @@ class Workspaces(Allocations):
         self.inside: dict[str, int] = {}
         self.whole = 0
 
+    def __enter__(self):
+        settle("cuda")
+        return super().__enter__()
+
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         torch.cuda.reset_peak_memory_stats()
         result = super().__torch_dispatch__(function, types, args, kwargs)
@@ -170,6 +177,8 @@ def _last_reference(tensor: Tensor) -> bool:
 
 
 def _may_hold_the_sum(into: Tensor, other: Tensor) -> bool:
-    if (into.shape, into.dtype) != (other.shape, other.dtype) or not into.is_contiguous():
+    if (into.shape, into.dtype) != (other.shape, other.dtype):
         return False
-    return into.untyped_storage()._cdata != other.untyped_storage()._cdata
+    return (
+        is_non_overlapping_and_dense_or_false(into) and into.untyped_storage()._cdata != other.untyped_storage()._cdata
+    )

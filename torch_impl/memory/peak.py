@@ -46,7 +46,7 @@ def _is_gpu(device: str) -> bool:
 
 def _on_gpu(run: Callable[[], object], device: str, counted: str) -> int:
     """What is garbage must be gone before: released during the run, it would lower the figure."""
-    _settle(device)
+    settle(device)
     torch.cuda.synchronize(device)
     torch.cuda.reset_peak_memory_stats(device)
     before = torch.cuda.memory_stats(device)[f"{counted}.all.current"]
@@ -56,8 +56,8 @@ def _on_gpu(run: Callable[[], object], device: str, counted: str) -> int:
     return torch.cuda.memory_stats(device)[f"{counted}.all.peak"] - before
 
 
-def _settle(device: str) -> None:
-    """The engine's thread of a GPU lets go of a backward's tensors when the next one begins: one of nothing does it."""
+def settle(device: str) -> None:
+    """On a GPU, what nobody needs goes: garbage, and a backward's tensors, which its thread keeps until the next."""
     gc.collect()
     nothing = torch.empty(0, device=device, requires_grad=True)
     torch.autograd.grad(nothing.clone(), nothing, torch.empty(0, device=device))
@@ -73,9 +73,10 @@ def allocated(run: Callable[[], object], device: str = "cpu") -> int:
     """
     kept: list[object] = []
     if _is_gpu(device):
-        _settle(device)
+        settle(device)
         before = torch.cuda.memory_allocated(device)
         kept.append(run())
+        settle(device)
         return torch.cuda.memory_allocated(device) - before
     return sum(_events(lambda: kept.append(run())))
 

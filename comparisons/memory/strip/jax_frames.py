@@ -16,7 +16,7 @@ _vjp = jax.vjp
 
 
 @cache
-def _side() -> sides.Side:
+def _side(device: str) -> sides.Side:
     """One set of named losses for all strategies, so that a pullback compiled for one serves the next."""
     side = sides.jax_side("many_heads", problem())
     return side._replace(losses=around(side.losses, lambda owner, forward: jax.named_call(forward, name=owner)))
@@ -25,11 +25,11 @@ def _side() -> sides.Side:
 def frames(strategy: str, device: str) -> tuple[dict, Frames]:
     """Residuals by key, and the frames; a key is a pullback and a position in it. None where no pullback is made."""
     with jax_scope(sides.DTYPE, device):
-        return _watched(strategy)
+        return _watched(strategy, device)
 
 
-def _watched(strategy: str) -> tuple[dict, Frames]:
-    side = _side()._replace(rest=sides.jax_rest(problem(), strategy))
+def _watched(strategy: str, device: str) -> tuple[dict, Frames]:
+    side = _side(device)._replace(rest=sides.jax_rest(problem(), strategy))
     tensors: dict[tuple[int, int], Tensor] = {}
     found: Frames = []
     names = {side.losses.trunk: "both", side.losses: "both"} | dict(zip(side.losses.heads.values(), "AB", strict=True))
