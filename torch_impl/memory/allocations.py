@@ -177,8 +177,6 @@ def _last_reference(tensor: Tensor) -> bool:
 
 
 def _may_hold_the_sum(into: Tensor, other: Tensor) -> bool:
-    if (into.shape, into.dtype) != (other.shape, other.dtype):
+    if (into.shape, into.dtype) != (other.shape, other.dtype) or not is_non_overlapping_and_dense_or_false(into):
         return False
-    return (
-        is_non_overlapping_and_dense_or_false(into) and into.untyped_storage()._cdata != other.untyped_storage()._cdata
-    )
+    return into.untyped_storage()._cdata != other.untyped_storage()._cdata
