@@ -10,6 +10,7 @@ import typer
 from comparisons import interrupt, usage
 
 UsageError: Any = typer.BadParameter.__base__  # typer gives it no public name
+INTERRUPTED = 130
 GONE = 141  # as a shell says of a program that wrote into a closed pipe
 app = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
 
@@ -43,9 +44,10 @@ def everything(
 
     Without a command: every problem with the main strategies, every strategy on the digits, what is held and when it
     is let go, the lesson's claims, the pitfalls, and a report.
-    Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted, 141 the output has no reader.
+    Exit status: 0 as stated, 1 something does not hold, 2 bad usage, 130 interrupted, 141 a text has no reader.
     """
     if context.invoked_subcommand:
+        usage.after(context)
         return
     try:
         output.mkdir(parents=True, exist_ok=True)
@@ -74,7 +76,7 @@ def gradients(
     json: Json = None,
 ) -> None:
     """Are the gradients equal? One row for every problem, strategy, loss and parameter."""
-    work = _gradients(full, size, device, json, problem or (), strategy or (), dtype or (), jobs or 1)
+    work = _gradients(full, size, device, json, problem or (), strategy or (), dtype or (), jobs or 1, second=full)
 
     from comparisons import job
     from comparisons.ahead import ahead
@@ -148,18 +150,9 @@ def cost(
 
     Rows are written as soon as they are measured. Leave the machine to it: others' work shows in the times.
     """
-    from comparisons.cost import PARTS
-    from comparisons.cost.leads import NEEDS
-    from comparisons.cost.regimes import KS, REGIMES, chosen
-    from comparisons.problems import SIZES
-    from comparisons.scenarios import STRATEGIES
+    from comparisons.cost import request
 
-    usage.known("--part", part or (), PARTS)
-    usage.known("--peer", peer or (), NEEDS)
-    for name in peer or ():
-        usage.installed(NEEDS[name], "pip install 'gradparity[peers]'")
-    usage.known("--problem", problem or (), dict.fromkeys([*SIZES, *REGIMES]))
-    usage.known("--strategy", strategy or (), STRATEGIES)
+    request.check(part or (), problem or (), strategy or (), k or (), peer or ())
     usage.writable("--json", json)
     if resume and not json:
         raise usage.BadUsage("--resume needs --json FILE, the file to go on with")
@@ -169,11 +162,14 @@ def cost(
     from comparisons import cost as question
     from comparisons import job
     from comparisons.cost import room
+    from comparisons.cost.regimes import KS, chosen
     from comparisons.live import Live
 
     room.check(k or (KS if full else (8,)), chosen(problem or ()), device)
-    live = Live(json, device, resume) if json else None
     work = question.units(part or (), problem or (), strategy or (), k or (), full, device, peer or ())
+    if not work:
+        raise usage.BadUsage("these options together select nothing: leave one of --part, --problem, --strategy out")
+    live = Live(json, device, resume, request.options(strategy or (), peer or (), full)) if json else None
     typer.echo(f"about {sum(unit.seconds for unit in work):.0f} s on two idle cores, less what is kept", err=True)
     raise typer.Exit(job.take(work, device, json, live=live))
 
@@ -349,7 +345,7 @@ def mutants(json: Json = None) -> None:
     raise typer.Exit(job.take(mutants.units(), "cpu", json))
 
 
-def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=(), jobs=1) -> list:
+def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=(), jobs=1, second=False) -> list:
     """The units of work, once everything about the request has been checked."""
     from comparisons.problems import SIZES
     from comparisons.scenarios import EVERY, STRATEGIES, cells
@@ -364,7 +360,7 @@ def _gradients(full, size, device, json, problems=(), strategies=(), dtypes=(), 
 
     from comparisons import gradients
 
-    table = EVERY if any(EVERY[name].order == 2 for name in strategies) else STRATEGIES
+    table = EVERY if second or any(EVERY[name].order == 2 for name in strategies) else STRATEGIES
     return gradients.units(cells(full, problems, strategies, dtypes, table), size, device)
 
 
@@ -399,5 +395,8 @@ def main() -> None:
         pass  # remembered
     if interrupt.pressed:
         print("interrupted", file=sys.stderr)
-        status = 130
+        status = INTERRUPTED
+    if status == INTERRUPTED:  # a framework's thread may be at work: the interpreter's own end would crash it
+        sys.stdout.flush()
+        os._exit(status)
     sys.exit(status or 0)

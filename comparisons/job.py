@@ -44,6 +44,7 @@ TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
     "mutants": mutant_tables,
     "pitfalls": pitfalls.tables,
 }
+SOON = 0.25  # what is done in terms of what is left, before it says how long that takes
 WORDS = ("measured", "cause")  # columns of sentences, which wrap
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}
 
@@ -76,7 +77,7 @@ def take(
             raise BadUsage(f"{stopped[0]}: nothing was measured") from None
     finally:
         ahead.end()
-    if json:
+    if json and not live:
         results.write(json, {"schema": results.SCHEMA, "environment": results.environment(device), **rows})
     if page and json:
         from comparisons.page import command, read
@@ -134,8 +135,9 @@ def _progress(units: list[Unit], rows: dict[str, list[Row]]):
                 jax.clear_caches()
             if last and not console.is_terminal:
                 spent, taken = time.monotonic() - start, sum(unit.seconds for unit in units[:done])
-                left = spent / taken * sum(unit.seconds for unit in units[done:])
-                console.print(f"{unit.group}: {done} of {len(units)}, about {left:.0f} s left")
+                left = sum(unit.seconds for unit in units[done:])
+                told = f", about {spent / taken * left:.0f} s left" if taken > SOON * left else ""
+                console.print(f"{unit.group}: {done} of {len(units)}{told}")
             progress.advance(task, unit.seconds)
             yield done
 

@@ -14,12 +14,13 @@ class Live:
     """One question's rows in one file, rewritten in one step after every unit; a row names its unit.
 
     With `resume`, the units whose rows the file holds are done, but for those that failed. BadUsage where it was
-    measured on another machine or with other versions: times would not compare.
+    measured on another machine or with other versions: times would not compare. So it is with other `options`, those
+    that change what a unit measures.
     """
 
-    def __init__(self, path: Path, device: str, resume: bool = False):
+    def __init__(self, path: Path, device: str, resume: bool = False, options: str = ""):
         self.path = path
-        self.environment = results.environment(device)
+        self.environment = results.environment(device) | ({"options": options} if options else {})
         self.found: list[Row] = []
         self.question = ""
         if resume and path.exists():
@@ -53,4 +54,7 @@ class Live:
         if apart:
             told = ", ".join(f"{key} {before.get(key)}, here {now[key]}" for key in apart)
             raise BadUsage(f"--resume: {str(self.path)!r} was measured elsewhere ({told}): name another file")
+        there, here = (found.get("options", "none") for found in (before, now))
+        if there != here:
+            raise BadUsage(f"--resume: {str(self.path)!r} was begun with other options ({there}, here {here})")
         self.found = [row for rows in lists for row in rows if "unit" in row]

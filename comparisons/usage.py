@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 OLDEST = {"torch": (2, 11), "jax": (0, 10), "flax": (0, 12)}
 
@@ -32,6 +33,14 @@ def known(argument: str, given: Iterable[str], accepted: Iterable[str]) -> None:
             nearest = difflib.get_close_matches(name, accepted, n=1, cutoff=0.4)
             guess = f"; did you mean {nearest[0]!r}?" if nearest else ""
             raise BadInput(f"{argument} {name!r} is not known{guess} (accepted: {', '.join(accepted)})")
+
+
+def after(context: Any) -> None:
+    """BadUsage where an option of the main job stands before a command, which would not see it."""
+    command = context.invoked_subcommand
+    for name in context.params:
+        if context.get_parameter_source(name).name == "COMMANDLINE":
+            raise BadUsage(f"--{name} stands before {command!r}: write it after, where `{command} --help` has it")
 
 
 def frameworks() -> None:
@@ -68,11 +77,11 @@ def device(name: str, jobs: int = 1) -> None:
         raise BadUsage("--device cuda: this JAX sees no GPU; use --device cpu, or pip install 'jax[cuda13]'")
 
 
-def writable(argument: str, path: Path | None) -> None:
+def writable(argument: str, path: Path | None, such_as: str = "results.json") -> None:
     if path is None:
         return
     if path.is_dir():
-        raise BadUsage(f"{argument} {str(path)!r} is a directory; name a file, such as {str(path / 'results.json')!r}")
+        raise BadUsage(f"{argument} {str(path)!r} is a directory; name a file, such as {str(path / such_as)!r}")
     try:
         tempfile.TemporaryFile(dir=path.parent).close()
     except OSError as error:

@@ -56,6 +56,7 @@ def command(monkeypatch, capsys):
         (["show", "per_los_retained"], "did you mean 'per_loss_retained'?"),
         (["show"], "Missing argument 'strategy'"),
         (["gradient"], "No such command 'gradient'"),
+        (["--size", "tiny", "gradients"], "--size stands before 'gradients': write it after, where `gradients --help`"),
         (["--colour"], "No such option: --colour"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
@@ -274,14 +275,15 @@ def test_processes_end_with_the_first():
 
 def test_what_was_measured_is_kept_if_a_process_dies(tmp_path, capsys):
     file = tmp_path / "rows.json"
-    units = [Unit("memory", "group", "", list), Unit("memory", "group", "", partial(os._exit, 1))]
+    late = partial(exec, "import os, time; time.sleep(3); os._exit(1)", {})
+    units = [Unit("memory", "group", "", list), Unit("memory", "group", "", late)]
     assert job.take(ahead.ahead(units, 2), "cpu", file) == 1
     assert "a process died (of memory? take fewer --jobs) after 1 of 2; what was" in capsys.readouterr()[0]
     assert json.loads(file.read_text())["memory"] == []
 
 
 LOST = """
-import gc, os, signal, sys
+import atexit, gc, os, signal, sys
 from comparisons import cli, job
 def press(phase, info):
     gc.callbacks.remove(press)
@@ -292,13 +294,17 @@ def take(*arguments, **named):
     gc.collect()
     return before(*arguments, **named)
 job.take = take
+atexit.register(os.abort)
 cli.main()
 """
 
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_that_a_callback_of_the_collector_swallows_is_not_lost(tmp_path):
-    """Most of JAX's start is such: an exception in a callback is printed and goes no further."""
+    """Most of JAX's start is such: an exception in a callback is printed and goes no further.
+
+    The interpreter's own end is left out: while a thread of JAX is at work it may crash.
+    """
     file = tmp_path / "rows.json"
     file.write_text("{}")
     argv = [sys.executable, "-c", LOST, "gradients", "--problem", "lesson", "--size", "tiny", "--json", file]

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 import torch_impl.first_order
-from comparisons import cli
+from comparisons import cli, cost
 from comparisons.cost import accuracy, calls, harness, profile, room, shared, tables, times
 from comparisons.cost.regimes import TIMED, place
 from comparisons.cost.targets import targets
@@ -42,6 +42,10 @@ def command(monkeypatch, capsys):
         (["--device", "tpu"], "(accepted: cpu, cuda)"),
         (["--resume"], "--resume needs --json FILE, the file to go on with"),
         (["--json", "."], "--json '.' is a directory"),
+        (["--part", "shared", "--problem", "digits"], "these options together select nothing: leave one of --part,"),
+        (["--part", "time", "--problem", "lesson", "--json", "rows.json"], "these options together select nothing"),
+        (["--part", "flops", "--k", "3"], "--k is of time and peers, not of --part flops: leave it out"),
+        (["--part", "time", "--peer", "torchjd.jac"], "--peer is of peers, not of --part time: leave it out"),
     ],
     ids=lambda x: " ".join(x) if isinstance(x, list) else "",
 )
@@ -50,6 +54,12 @@ def test_a_mistake_is_one_line_and_exit_2(command, argv, message):
     assert (status, out) == (2, "")
     assert message in err
     assert err.count("\n") == 1
+
+
+def test_what_is_named_is_all_that_is_timed():
+    named = [unit.label for unit in cost.units(["time"], ["overhead"], ["summed"], [3])]
+    assert named == ["time  overhead  K=3"]
+    assert "time  overhead  K=2  JAX without jit" in [unit.label for unit in cost.units(["time"], ["overhead"])]
 
 
 @pytest.mark.parametrize("framework", ["torch", "jax"])

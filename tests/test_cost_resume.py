@@ -102,6 +102,17 @@ def test_another_machines_times_are_not_mixed_in(taken):
         Live(file, "cpu", resume=True)
 
 
+def test_a_file_is_resumed_with_the_options_it_was_begun_with(tmp_path):
+    """They say what a unit measures: `--strategy summed`, and then without it, would count as done."""
+    file, unit = tmp_path / "rows.json", Unit("cost", "g", "a", list)
+    live = Live(file, "cpu", options="--strategy summed")
+    live.begin([unit], {"cost": []})
+    live.keep(unit, {"cost": [{"id": "a", "status": "ok"}]})
+    with pytest.raises(BadUsage, match=r"was begun with other options \(--strategy summed, here none\)"):
+        Live(file, "cpu", resume=True)
+    assert Live(file, "cpu", resume=True, options="--strategy summed").begin([unit], {"cost": []}) == []
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{}", '{"environment": 3}'])
 def test_a_file_that_holds_no_results_is_refused(tmp_path, text):
     file = tmp_path / "rows.json"

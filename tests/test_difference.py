@@ -120,6 +120,12 @@ def test_tensors_and_arrays_of_every_kind_compare():
         )
 
 
+@pytest.mark.parametrize("names", [("x",), "jax", ("a", "b", "c")])
+def test_names_are_two(names):
+    with pytest.raises(ValueError, match="`names` must be two"):
+        assert_gradients_match({"l": {"w": ONES}}, {"l": {"w": ONES}}, names=names)
+
+
 def test_containers_of_every_kind_compare():
     import torch
 

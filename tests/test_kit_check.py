@@ -165,6 +165,14 @@ def test_one_element_of_a_vector_is_located(check):
     assert "from 1 to 1.0000000005" in text
 
 
+def test_the_module_layout_is_no_layout(check):
+    """A file that says `from gradparity import layout`."""
+    Path("kit_near.py").write_text("from gradparity import layout\nlosses = __import__('kit_torch').losses\n")
+    status, text = check("kit_torch.py:losses", "kit_near.py:losses")
+    assert "`layout` must map" not in text
+    assert status == 2
+
+
 def test_a_jax_failure_is_the_readers_traceback_without_jaxs_note(check):
     Path("kit_near.py").write_text("def losses(p): return {'a': p['l.weight'].nothing()}\n")
     status, text = check("kit_torch.py:losses", "kit_near.py:losses")

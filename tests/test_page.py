@@ -487,10 +487,13 @@ def test_bad_input_is_one_line_and_exit_2(command, tmp_path, content, message):
         (["--format", "pdf"], "--format 'pdf' is not known"),
         (["--output", "/nowhere/page.html"], "cannot be written"),
         (["--format", "csv", "--output", "/dev/null/x"], "cannot be made"),
+        (["--output", "/"], "--output '/' is a directory; name a file, such as '/index.html'"),
+        (["--output", "good.json"], "--output 'good.json' is one of the results files: the page would replace it"),
     ],
     ids=str,
 )
-def test_a_bad_request_is_one_line_and_exit_2(command, tmp_path, argv, message):
+def test_a_bad_request_is_one_line_and_exit_2(command, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
     path = tmp_path / "good.json"
     path.write_text(GOOD.replace('"gradients"', '"other"'))
     status, out, err = command("report", path, *argv)

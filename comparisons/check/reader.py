@@ -12,6 +12,7 @@ from types import ModuleType
 
 import numpy as np
 
+from comparisons import layout as gradparity_layout
 from comparisons.layout import Layout, checked
 from comparisons.usage import BadInput, BadUsage, known
 
@@ -64,10 +65,10 @@ def load(argument: str, given: str) -> tuple[ModuleType, Callable]:
 
 
 def layout_of(module: ModuleType, given: str) -> Layout | None:
-    """The JAX file's `layout`, where it has one."""
+    """The JAX file's `layout`, where it has one; not the module of that name, which it may import."""
     found = getattr(module, "layout", None)
     try:
-        return None if found is None else checked(found)
+        return None if found is None or found is gradparity_layout else checked(found)
     except BadInput as error:
         raise BadUsage(f"JAX {given!r}: {error}") from None
 

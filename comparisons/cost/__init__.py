@@ -74,7 +74,8 @@ def _times(regimes: list[str], strategies: set[str], ks: list[int], full: bool, 
             if full and (ks or k == 8):
                 work = partial(times.through_inductor, at, device)
                 yield Unit("cost", "time", f"{name}  torch.compile", work, 60)
-    if "overhead" in regimes and device == "cpu":
+    asked = (not ks or 2 in ks) and (not strategies or REFERENCE in strategies)
+    if asked and "overhead" in regimes and device == "cpu":
         work = partial(times.without_jit, place("overhead", 2), REFERENCE)
         yield Unit("cost", "time", "time  overhead  K=2  JAX without jit", work, 3)
 

@@ -19,7 +19,7 @@ from comparisons.rows import Row, Unit, failed
 def units(device: str) -> list[Unit]:
     """One unit a side."""
     return [
-        Unit("memory", "looking", f"recording  {side}", partial(rows, side, calls, device), timed=True)
+        Unit("memory", "looking", f"recording  {side}", partial(rows, side, calls, device), 8, timed=True)
         for side, calls in (("torch", in_torch), ("jax", in_jax))
     ]
 

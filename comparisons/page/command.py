@@ -22,7 +22,9 @@ def report(files: Sequence[Path], form: str, output: Path | None) -> int:
         return 0
     if not output:
         folder(path.parent)
-    usage.writable("--output", path)
+    usage.writable("--output", path, FORMATS[form])
+    if path.exists() and any(path.samefile(file) for file in files):
+        raise usage.BadUsage(f"--output {str(path)!r} is one of the results files: the page would replace it")
     if form == "markdown":
         from comparisons.page.exports import markdown
 

@@ -54,8 +54,8 @@ class Agreement(NamedTuple):
             f"{self.gradients}",
             f"  {len(self.values)} of {len(self.values)} loss values equal; worst gradient {worst:.1e} of leaf scale",
         ]
-        for found in (*self.products, *self.strategies.values()):
-            lines.append(f"  {found}")
+        lines += [f"  {found} along direction {k}" for k, found in enumerate(self.products, start=1)]
+        lines += [f"  {found}" for found in self.strategies.values()]
         return "\n".join([*lines, *(_precision(side, found) for side, found in self.float32.items())])
 
 

@@ -45,6 +45,8 @@ def assert_gradients_match(
     "torch" where the arrays are theirs, or a layout says so. Returns the difference that was found to be small enough.
     """
     names = names or _names(actual, expected, layout)
+    if isinstance(names, str) or len(names) != 2:
+        raise BadInput(f"`names` must be two, of actual and of expected, such as ('jax', 'torch') (got {names!r})")
     actual, expected = _by_loss(actual, names[0]), _by_loss(expected, names[1])
     if layout is not None:
         _given(actual, names[0])
