@@ -85,7 +85,7 @@ def _unreached() -> Iterator[None]:
 
 
 def _start() -> None:
-    """Traces make many objects and few cycles, so the collector looks less often."""
+    """What each process begins with. Traces make many objects and few cycles: the collector looks less often."""
     Thread(target=_end_with_the_first, daemon=True).start()
     quiet()
     gc.set_threshold(100_000)
