@@ -127,11 +127,14 @@ def gpu() -> str:
 
 
 def peers() -> str:
-    """A line a regime and number of losses; a column a target, which its title states."""
+    """A line a regime and number of losses; a column a target, which its title states. Others' misses stand below."""
     ours = f"our fastest within a peak, against torchjd's fastest: {FASTER}x at its peak; compute, 1x at {LIGHTER:.0%}"
     found: dict[str, dict[str, str]] = {}
+    missed: dict[str, list[str]] = {}
     for target, where, verdict, measured, _ in judged(_load("peers")["cost"]):
         found.setdefault(where, {})[target] = f"{measured} ({verdict})"
+        if verdict == "missed":
+            missed.setdefault(target, []).append(f"{where} ({measured})")
     columns = {
         "torchjd's calls that are both faster and lighter than our fastest: none": ("no call of torchjd",),
         ours: (f"{FASTER}x faster than torchjd", "no slower than torchjd"),
@@ -141,7 +144,9 @@ def peers() -> str:
         [where, *(next((t for name, t in told.items() if name.startswith(s)), "no target") for s in columns.values())]
         for where, told in found.items()
     ]
-    return Table("", ["where", *columns], lines).markdown()
+    shown = tuple(start for starts in columns.values() for start in starts)
+    told = [f"{target}: {', '.join(places)}" for target, places in missed.items() if not target.startswith(shown)]
+    return f"{Table('', ['where', *columns], lines).markdown()}\n\nOf other targets, missed: {'; '.join(told)}."
 
 
 def products() -> str:

@@ -13,7 +13,8 @@ def flops(function: Callable, *args) -> int:
     """The multiplications and additions of every matrix product and convolution that `function(*args)` needs.
 
     Counted in the jaxpr as XLA runs it: what no output needs is dropped, equal subexpressions are taken once, a
-    loop's body counts as often as it runs, elementwise work is left out. What `jax.checkpoint` recomputes counts again.
+    loop's body counts as often as it runs, elementwise work is left out. What `jax.checkpoint` recomputes counts again,
+    though XLA's backend for the CPU may merge it with its first run.
     ValueError for a product in a loop whose trip count is not known.
     """
     return _flops(jax.make_jaxpr(function)(*args).jaxpr)

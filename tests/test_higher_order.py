@@ -14,6 +14,8 @@ from comparisons import gradients
 from comparisons.frameworks import jax_scope
 from comparisons.higher_order import limits
 from comparisons.scenarios import SECOND_ORDER, Cell
+from torch_impl.memory import peak
+from torch_impl.models.losses import Losses
 
 CELLS = [*(("lesson", s) for s in SECOND_ORDER), ("digits", "hvp_reverse_over_reverse")]
 
@@ -33,6 +35,21 @@ def test_what_is_not_defined_has_a_form_that_is(side, name):
     rows = limits.rows(side, name)
     assert {row["status"] for row in rows} <= {"ok", "unsupported"}, rows
     assert all(row["reason"] for row in rows if row["status"] == "unsupported")
+
+
+@pytest.mark.parametrize("name", ["layer_norm", "batch_norm"])
+def test_a_hessian_through_fused_normalisations_is_silently_wrong_and_composed_is_right(name):
+    """Forward over reverse is right without `vmap`: `torch.func.hessian` is that under `vmap`."""
+    rows = {row["mode"]: row for row in limits.rows("torch", name)}
+    assert rows["forward_over_reverse"]["status"] == "ok"
+    assert rows["hessian"]["error"] > 0.1
+    assert rows["hessian"]["recipe_error"] <= 1e-12
+
+
+def test_the_peak_of_a_diagonal_grows_with_n_and_not_with_its_square():
+    losses = Losses(lambda p: p["w"].sin(), {"a": lambda p, z: (z**2).sum()})
+    small, large = (peak(lambda: in_torch.hessian_diagonal(losses, {"w": torch.ones(n)}, chunk=1)) for n in (500, 1000))
+    assert small < large <= 2 * small
 
 
 @pytest.mark.parametrize("order", range(1, 7))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from comparisons.difference import difference
 from comparisons.mutants import MUTANTS, inputs, mutant_row
 from comparisons.mutants.pairs import SHAPES, draw, gradients
+from comparisons.mutants.tools import VERDICT
 from comparisons.testing import assert_gradients_match, assert_losses_match
 
 SCALE = st.floats(-6, 6).map(lambda power: 10.0**power)
@@ -25,7 +26,7 @@ def test_the_suite_is_as_large_as_it_says():
 def test_a_planted_bug_is_caught(mutant):
     row = mutant_row(mutant)
     assert row["status"] == "ok", row["reason"]
-    assert row["caught"]["gradparity"]
+    assert row["caught"][VERDICT]
 
 
 @pytest.mark.parametrize("model", sorted({m.model for m in MUTANTS}))
@@ -76,4 +77,4 @@ def test_a_bias_before_a_norm_is_a_true_zero_and_no_floor_is_needed_for_it(monke
     failing = [found.unequal for both in pairs if (found := difference(*both)).unequal]
     assert {p.parameter for unequal in failing for p in unequal} == {"0.c"}
     monkeypatch.setattr(pair, "FLOOR", 1e-2)
-    assert not mutant_row(small)["caught"]["gradparity"]
+    assert not mutant_row(small)["caught"][VERDICT]

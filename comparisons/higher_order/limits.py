@@ -12,7 +12,7 @@ from comparisons.frameworks import jax_scope
 from comparisons.rows import Row, Table, Unit, failed
 
 KINDS = ("limit",)
-MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse")
+MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse", "hessian")
 SIDES = {"torch": torch_impl.higher_order.limits, "jax": jax_impl.higher_order.limits}
 
 
@@ -60,7 +60,7 @@ def table(rows: list[Row]) -> Table:
         [case, side, *(_text(status.get((side, case, mode))) for mode in MODES), recipe]
         for (side, case), recipe in cases.items()
     ]
-    header = ["second derivative of", "side", *MODES, "the form that works in all three"]
+    header = ["second derivative of", "side", *MODES, "the form that works in all"]
     return Table("second order: what is not defined, and the recipe", header, lines)
 
 

@@ -10,6 +10,7 @@ from comparisons.mutants import inputs, jax_models, tools, torch_models
 from comparisons.mutants.pairs import SHAPES, Shape, draw, gradients
 from comparisons.mutants.planted import MUTANTS, Mutant
 from comparisons.mutants.tables import tables
+from comparisons.mutants.tools import VERDICT
 from comparisons.rows import Row, Unit, failed
 from comparisons.testing import jax_side, torch_side
 
@@ -53,7 +54,7 @@ def mutant_row(mutant: Mutant) -> Row:
     found = tools.fails(there, here)
     worst = difference(there["float64"], here["float64"]).pairs[0]
     row = _head(mutant) | {"caught": found, "relative_error": worst.relative_error, "hint": worst.hint}
-    return row if found["gradparity"] else row | {"status": "differs", "reason": "a planted bug was not caught"}
+    return row if found[VERDICT] else row | {"status": "differs", "reason": "a planted bug was not caught"}
 
 
 def pair_row(shape: Shape, seed: int, weights: float, loss: float, mean: float = 0.0) -> Row:
@@ -72,7 +73,7 @@ def pair_row(shape: Shape, seed: int, weights: float, loss: float, mean: float =
     found = tools.fails({d: s[0] for d, s in sides.items()}, {d: s[1] for d, s in sides.items()})
     worst = difference(*sides["float64"]).pairs[0]
     row |= {"caught": found, "relative_error": worst.relative_error, "hint": worst.hint}
-    if found["gradparity"] and kind == "correct":
+    if found[VERDICT] and kind == "correct":
         return row | {"status": "differs", "reason": f"a correct pair failed: {worst.relative_error:.1e}"}
     return row
 

@@ -33,8 +33,10 @@ def numpy_allclose(jax: dict, torch: dict) -> None:
             np.testing.assert_allclose(jax[loss][name], g)
 
 
+VERDICT = "gradparity, float64"
 TOOLS: dict[str, tuple[Callable, str]] = {
-    "gradparity": (gradparity, "float64"),
+    "gradparity, float32": (gradparity, "float32"),
+    VERDICT: (gradparity, "float64"),
     "torch assert_close, float32": (torch_assert_close, "float32"),
     "torch assert_close, float64": (torch_assert_close, "float64"),
     "chex trees_all_close, float32": (chex_trees_all_close, "float32"),

@@ -157,7 +157,7 @@ CASES = {
         {"w": [2.0, 2.0]},
         exact=_exact([1.0, 0.0], [0.5, 0.5]),
         sides="different",
-        why_sides="PyTorch gives a tie to the first, JAX to both in halves",
+        why_sides="PyTorch's max along an axis gives a tie to the first, JAX to both in halves",
     ),
     "abs_at_zero": Case(
         "singular.abs_at_zero",

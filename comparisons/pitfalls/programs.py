@@ -209,7 +209,7 @@ def concrete_value() -> Found:
             Fact("left an array", same(fixed, full), numbers(fixed)),
             Fact("left a tensor", same(right, full), numbers(right)),
         ],
-        [Fact("JAX raises where PyTorch is silent", bool(error.kind), error.kind)],
+        [Fact("JAX raises where PyTorch warns", bool(error.kind), error.kind)],
     )
 
 

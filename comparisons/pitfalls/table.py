@@ -57,7 +57,7 @@ CARDS = {
         "JAX",
         "silent",
         "A pullback used after the parameters moved",
-        "a pullback holds the values of the point where it was made; an update makes new arrays",
+        "a pullback holds the values of the point where it was made; an update makes new ones (a donated one raises)",
         "call jax.vjp again at the new point",
     ),
     "undetached_state": Card(
@@ -86,7 +86,7 @@ CARDS = {
         "silent",
         "A step moves a parameter that the loss does not touch, in JAX alone",
         "optax runs momentum and decay on a gradient of zeros; torch.optim skips a .grad of None",
-        "a mask in JAX, or zero_grad(set_to_none=False) in PyTorch: choose one for both",
+        "a state for each parameter in JAX, or materialize_grads=True in PyTorch: choose one for both",
     ),
     "no_zero_grad": Card(
         "gradients.no_zero_grad",
@@ -243,7 +243,7 @@ CARDS = {
         "JAX",
         "silent",
         "One compilation per number of losses, and per fresh closure",
-        "jit's cache knows a function by identity and its arguments by shape",
+        "jit's cache knows a function by identity and its arguments by shape, dtype and weak type",
         "one function, with the losses as arguments of one shape",
     ),
 }

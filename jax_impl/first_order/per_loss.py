@@ -33,8 +33,8 @@ def per_loss_recomputed(losses: Losses, params: Params) -> dict[str, Params]:
 def per_loss_one_hot(losses: Losses, params: Params) -> dict[str, Params]:
     """K pulls through all the losses, each with a one-hot cotangent.
 
-    Every pull visits every head and multiplies the others by zero, so K^2 heads are paid for unless XLA folds the
-    zeros, and zero times an infinity in one head is a NaN in every loss's gradient.
+    Every pull visits every head and multiplies the others by zero, so K^2 heads are paid for, and zero times an
+    infinity in one head is a NaN in every loss's gradient.
     """
     values, pullback = jax.vjp(losses, params)
     rows = one_hot(values)

@@ -19,7 +19,8 @@ def summed(losses: Losses, params: Params) -> dict[str, Params]:
 def summed_checkpointed(losses: Losses, params: Params) -> dict[str, Params]:
     """The trunk keeps no activation: it runs a second time, inside the backward.
 
-    `jax.checkpoint` keeps the trunk's inputs as residuals and recomputes the rest when the cotangent arrives.
+    `jax.checkpoint` keeps the trunk's inputs as residuals and recomputes the rest when the cotangent arrives. So it is
+    asked of XLA, whose backend for the CPU takes it back inside one `jit`: see `memory.checkpoint.in_one_program`.
     """
 
     def total(p: Params):

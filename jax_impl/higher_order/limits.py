@@ -31,6 +31,11 @@ def reverse_over_reverse(loss: Loss, x: Array, v: Array) -> Array:
     return jax.grad(lambda x: jnp.vdot(jax.grad(loss)(x), v))(x)
 
 
+def hessian(loss: Loss, x: Array, v: Array) -> Array:
+    """Forward over reverse again, but along every unit vector at once, under `vmap`."""
+    return jnp.tensordot(jax.hessian(loss)(x), v, 2)
+
+
 @jax.custom_vjp
 def cube(x: Array) -> Array:
     return x**3

@@ -22,7 +22,7 @@ def hessian(losses: Losses, params: Params) -> dict[str, dict[str, Params]]:
 def hessian_diagonal(losses: Losses, params: Params, chunk: int = 128) -> dict[str, Params]:
     """N products, each of which keeps one number: there is no cheaper exact way through a network.
 
-    `chunk` products at a time, so the peak grows with `chunk` and not with N.
+    `chunk` products at a time, so beside the results the peak grows with `chunk` times N.
     """
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of products at a time")

@@ -19,8 +19,8 @@ def inverse_hvp(
     """(H + damping I)^-1 vector by conjugate gradients; one linearised gradient serves every product.
 
     `linearize` runs the gradient once and gives the product as a function. Ends when the residual is below
-    `tolerance` of the vector; ValueError where the matrix is not positive definite or `steps` do not suffice. Not for
-    use inside `jit`: whether it converged is known only when it has run.
+    `tolerance` of the vector; ValueError where `steps` do not suffice or a direction shows that the matrix is not
+    positive definite. Not for use inside `jit`: whether it converged is known only when it has run.
     """
     at_least(0, damping=damping)
     whole(1, steps=steps)

@@ -49,7 +49,7 @@ def branch_on_value_fixed(w: Array) -> Array:
 
 
 def concrete_value(w: Array) -> Array:
-    """`float` of a traced value raises, under `grad` too: PyTorch drops the term silently."""
+    """`float` of a traced value raises, under `grad` too: PyTorch drops the term and warns."""
     return jax.grad(lambda w: w.sum() * float(w.sum()))(w)
 
 

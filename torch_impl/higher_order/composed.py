@@ -9,7 +9,8 @@ from torch.overrides import TorchFunctionMode
 def layer_norm(x: Tensor, shape, weight: Tensor | None = None, bias: Tensor | None = None, eps: float = 1e-5) -> Tensor:
     """The fused kernel's forward-mode rule reads its saved mean and deviation as constants.
 
-    Its tangent is right and that tangent's own derivative is silently wrong (pytorch#196700).
+    Its tangent is right and that tangent's own derivative is silently wrong (pytorch#196700). Forward over reverse is
+    right, but under the `vmap` of `torch.func.hessian` and `jacrev` it is silently wrong for the weight.
     """
     return _affine(_normal(x, tuple(range(-len(shape), 0)), eps), weight, bias)
 
@@ -24,7 +25,7 @@ def batch_norm(
     momentum=0.1,
     eps: float = 1e-5,
 ) -> Tensor:
-    """The same, and under the `vmap` of `jacrev` forward over reverse is wrong too. With given statistics it is right.
+    """The same. With given statistics the kernel is right.
 
     ValueError where statistics are to be updated: they would be changed in place inside a transform.
     """

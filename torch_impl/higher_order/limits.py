@@ -36,6 +36,11 @@ def reverse_over_reverse(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
     return autograd.grad(gradient, x, v)[0]
 
 
+def hessian(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
+    """Forward over reverse again, but along every unit vector at once, under `vmap`."""
+    return torch.tensordot(torch.func.hessian(loss)(x), v, 2)
+
+
 def attention(x: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(*[x[None, None]] * 3).sin().sum()
 
@@ -45,11 +50,12 @@ def attention_by_math(x: Tensor) -> Tensor:
         return attention(x)
 
 
+LSTM = torch.nn.LSTM(6, 3, device="meta")
+
+
 def lstm_float32(x: Tensor) -> Tensor:
-    x = x.float()
-    lstm = torch.nn.LSTM(6, 3, device="meta")
-    weights = {name: torch.linspace(-1, 1, w.numel()).view(w.shape) for name, w in lstm.named_parameters()}
-    return torch.func.functional_call(lstm, weights, (x,))[0].sin().sum()
+    weights = {name: torch.linspace(-1, 1, w.numel()).view(w.shape) for name, w in LSTM.named_parameters()}
+    return torch.func.functional_call(LSTM, weights, (x.float(),))[0].sin().sum()
 
 
 def lstm_without_mkldnn(x: Tensor) -> Tensor:
@@ -58,7 +64,7 @@ def lstm_without_mkldnn(x: Tensor) -> Tensor:
 
 
 def layer_norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, (6,)).sin().sum()
+    return F.layer_norm(x, (6,), weight=x[0]).sin().sum()
 
 
 def layer_norm_composed(x: Tensor) -> Tensor:
@@ -67,7 +73,7 @@ def layer_norm_composed(x: Tensor) -> Tensor:
 
 
 def batch_norm(x: Tensor) -> Tensor:
-    return F.batch_norm(x, None, None, training=True).sin().sum()
+    return F.batch_norm(x, None, None, weight=x[0], training=True).sin().sum()
 
 
 def batch_norm_composed(x: Tensor) -> Tensor:
@@ -107,6 +113,8 @@ class Cube(autograd.Function):
 
 
 class CubeWithTangent(Cube):
+    generate_vmap_rule = True
+
     @staticmethod
     def setup_context(ctx, inputs, output) -> None:
         ctx.save_for_backward(*inputs)
@@ -126,6 +134,8 @@ LIMITS = {
     "mse_loss": Limit(mse_loss, mse_composed, "elementary operations: `composed`"),
     "cdist": Limit(cdist, cdist_composed, "differences and vector_norm"),
     "autograd.Function": Limit(
-        lambda x: Cube.apply(x).sum(), lambda x: CubeWithTangent.apply(x).sum(), "give it a `jvp` beside `backward`"
+        lambda x: Cube.apply(x).sum(),
+        lambda x: CubeWithTangent.apply(x).sum(),
+        "give it a `jvp` beside `backward`, and `generate_vmap_rule = True`",
     ),
 }

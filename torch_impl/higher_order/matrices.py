@@ -26,7 +26,7 @@ def hessian(losses: Losses, params: Params) -> dict[str, dict[str, Params]]:
 def hessian_diagonal(losses: Losses, params: Params, chunk: int = 128) -> dict[str, Params]:
     """N products, each of which keeps one number: there is no cheaper exact way through a network.
 
-    `chunk` products at a time, so the peak grows with `chunk` and not with N.
+    `chunk` products at a time, so beside the results the peak grows with `chunk` times N.
     """
     if chunk < 1:
         raise ValueError(f"`chunk` must be at least 1 (got {chunk}): it is the number of products at a time")
@@ -34,10 +34,9 @@ def hessian_diagonal(losses: Losses, params: Params, chunk: int = 128) -> dict[s
     checked(losses, params)(params)  # modules that a first call builds must not be built under `vmap`
     flat, unravel = ravel(params)
 
-    def entries(unit: Tensor) -> dict[str, Tensor]:
-        products = hvp_forward_over_reverse(losses, params, unravel(unit))
-        return {name: ravel(product)[0] @ unit for name, product in products.items()}
+    def entries(k: Tensor) -> dict[str, Tensor]:
+        products = hvp_forward_over_reverse(losses, params, unravel(torch.zeros_like(flat).scatter(0, k, 1)))
+        return {name: ravel(product)[0].gather(0, k)[0] for name, product in products.items()}
 
-    units = torch.eye(len(flat), dtype=flat.dtype, device=flat.device)
-    diagonals = torch.func.vmap(entries, chunk_size=chunk)(units)
+    diagonals = torch.func.vmap(entries, chunk_size=chunk)(torch.arange(len(flat), device=flat.device)[:, None])
     return {name: unravel(diagonal) for name, diagonal in diagonals.items()}

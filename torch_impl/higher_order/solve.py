@@ -28,7 +28,8 @@ def inverse_hvp(
     """(H + damping I)^-1 vector by conjugate gradients; one recorded gradient serves every product.
 
     `create_graph` records the gradient once, `retain_graph` pulls through it at each step. Ends when the residual is
-    below `tolerance` of the vector; ValueError where the matrix is not positive definite or `steps` do not suffice.
+    below `tolerance` of the vector; ValueError where `steps` do not suffice or a direction shows that the matrix is not
+    positive definite.
     """
     at_least(0, damping=damping)
     whole(1, steps=steps)

@@ -16,18 +16,30 @@ def unused_parameter_fixed(used: Tensor, unused: Tensor) -> tuple[tuple[Tensor |
     return as_none, as_zeros
 
 
-def unused_step(used: Tensor, unused: Tensor, set_to_none: bool = True) -> None:
+def unused_step(used: Tensor, unused: Tensor) -> list[Tensor]:
     """The second loss does not touch `unused`: its gradient is None and AdamW skips it, momentum and decay too."""
     optimizer = torch.optim.AdamW([used, unused], lr=0.1, weight_decay=0.1)
-    for loss in (lambda: (used * unused).sum(), lambda: (used**2).sum()):
-        optimizer.zero_grad(set_to_none=set_to_none)
+    after = []
+    for loss in (lambda: (used * unused).sum(), lambda: (used**2).sum(), lambda: (used * unused).sum()):
+        optimizer.zero_grad()
         loss().backward()
         optimizer.step()
+        after.append(unused.detach().clone())
+    return after
 
 
-def unused_step_fixed(used: Tensor, unused: Tensor) -> None:
-    """With zeros in place of None the optimiser moves it: what JAX does."""
-    unused_step(used, unused, set_to_none=False)
+def unused_step_fixed(used: Tensor, unused: Tensor) -> list[Tensor]:
+    """With zeros in place of None the optimiser moves it: what JAX does.
+
+    `zero_grad(set_to_none=False)` leaves None where no backward has been yet.
+    """
+    optimizer = torch.optim.AdamW([used, unused], lr=0.1, weight_decay=0.1)
+    after = []
+    for loss in (lambda: (used * unused).sum(), lambda: (used**2).sum(), lambda: (used * unused).sum()):
+        used.grad, unused.grad = autograd.grad(loss(), [used, unused], materialize_grads=True)
+        optimizer.step()
+        after.append(unused.detach().clone())
+    return after
 
 
 def no_zero_grad(w: Tensor, x: Tensor) -> Tensor:

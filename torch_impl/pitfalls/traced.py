@@ -18,7 +18,7 @@ def branch_on_value(w: Tensor) -> Tensor:
 
 
 def concrete_value(w: Tensor) -> Tensor:
-    """`float` takes the number out of the graph, silently: one factor of the product counts as a constant."""
+    """`float` takes the number out of the graph: one factor counts as a constant, with one warning a process."""
     return autograd.grad(w.sum() * float(w.sum()), w)[0]
 
 

@@ -9,7 +9,7 @@ from comparisons.page.read import Run
 from comparisons.rows import Row
 
 TITLE = "Angles between the losses' gradients"
-SEE = "Where a cosine falls below zero, a step that helps one of the two losses harms the other."
+SEE = "Where a cosine falls below zero, a step along one loss's own gradient harms the other."
 COMMAND = "python -m comparisons angles"
 
 
