@@ -48,9 +48,12 @@ def _zero(leaf: Leaf) -> Iterator[str]:
 
 
 def _factor(leaf: Leaf) -> Iterator[str]:
+    if leaf.expected.size == 1:  # one number is a multiple of any other
+        return
     factor = np.vdot(leaf.expected, leaf.actual) / np.vdot(leaf.expected, leaf.expected)
     if _explains(leaf, factor * leaf.expected):
         shortest = next(t for d in range(1, 18) if _explains(leaf, complex(t := f"{factor:.{d}g}") * leaf.expected))
+        shortest = shortest if np.iscomplexobj(factor) else f"{float(shortest):.12g}"  # 10, not 1e+01
         yield f"actual = {shortest} x expected: a reduction (mean or sum), a loss weight, a sign?"
 
 

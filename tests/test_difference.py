@@ -120,6 +120,23 @@ def test_tensors_and_arrays_of_every_kind_compare():
         )
 
 
+def test_two_arrays_of_one_name_are_refused():
+    """One of them would stand for both."""
+    grads = {"l": {"a": {"b": ONES}, "a.b": ONES}}
+    with pytest.raises(ValueError, match=r"two arrays are named 'a\.b'"):
+        assert_gradients_match(grads, grads)
+
+
+@pytest.mark.parametrize(("factor", "said"), [(10, "10 x"), (100, "100 x"), (0.25, "0.25 x"), (-3, "-3 x")])
+def test_a_factor_is_said_plainly_and_not_of_one_number(factor, said):
+    many = np.arange(1.0, 4)
+    with pytest.raises(GradientMismatch, match=f"actual = {said} expected"):
+        assert_gradients_match({"l": {"w": factor * many}}, {"l": {"w": many}})
+    with pytest.raises(GradientMismatch) as found:
+        assert_gradients_match({"l": {"w": factor * many[:1]}}, {"l": {"w": many[:1]}})
+    assert "x expected" not in str(found.value)
+
+
 @pytest.mark.parametrize("names", [("x",), "jax", ("a", "b", "c")])
 def test_names_are_two(names):
     with pytest.raises(ValueError, match="`names` must be two"):

@@ -116,7 +116,7 @@ def test_what_rounding_explains_is_called_ill_conditioned_and_a_bug_beside_it_is
     there = lambda p: (x * p["w"]).sum(1).var() + p["b"].sum()  # noqa: E731
     with pytest.raises(GradientMismatch) as error:
         assert_losses_match(here, lambda p: {"a": there(p)}, point)
-    assert "d a / d w is ill-conditioned: the last bit of the parameters moves it" in str(error.value)
+    assert "d a / d w is ill-conditioned: the last bit of what goes in moves it" in str(error.value)
     assert "-> centre or scale what goes in, or pass tolerance=" in str(error.value)
     assert not error.value.slopes
     with pytest.raises(GradientMismatch) as error:
@@ -277,3 +277,58 @@ def test_the_text_counts_eps_and_summarises_what_differs_everywhere():
     assert "hint for 16 of them: actual = 0.5 x expected" in text
     assert "= 4.19e+06 eps; allowed 7.63e-06 = 64 eps" in text
     assert len(text.splitlines()) < 35
+
+
+def test_a_batch_may_be_of_half_precision_or_require_grad():
+    def losses(p, batch):
+        return {"l": (p["w"] * batch["x"]).sum()}
+
+    for x in (torch.ones(2, dtype=torch.bfloat16), torch.ones(2, requires_grad=True), jnp.ones(2, "bfloat16")):
+        assert_losses_match(losses, losses, {"w": np.ones(2)}, batch={"x": x})
+
+
+@pytest.mark.parametrize("value", [None, "s", {"a": 1}, [[1], [1, 2]], object()], ids=lambda x: type(x).__name__)
+def test_what_is_no_array_in_a_batch_is_named(value):
+    with pytest.raises(ValueError, match=r"`batch` has an? \w+ in 'x': give an array"):
+        assert_losses_match(dict, dict, {"w": np.ones(2)}, batch={"x": value})
+
+
+@pytest.mark.parametrize(
+    ("torch_function", "jax_function"), [(torch.relu, lambda b: jnp.maximum(b, 0)), (torch.abs, jnp.abs)]
+)
+def test_two_subgradients_at_a_kink_accuse_nobody(torch_function, jax_function):
+    """Central differences are the mean of both slopes, which is one side's choice."""
+    with pytest.raises(GradientMismatch) as found:
+        assert_losses_match(
+            lambda p: {"l": torch_function(p["b"]).sum()},
+            lambda p: {"l": jax_function(p["b"]).sum()},
+            {"b": np.zeros(3)},
+        )
+    assert "-> 'l' is not smooth here (a relu, an abs, a tie): each side takes its own subgradient" in str(found.value)
+    assert "-> fix" not in str(found.value)
+
+
+def test_a_cut_away_from_its_kink_is_still_a_cut():
+    with pytest.raises(GradientMismatch, match="-> fix torch: a detach"):
+        assert_losses_match(
+            lambda p: {"l": (torch.relu(p["b"]).detach() * p["b"]).sum()},
+            lambda p: {"l": (jax.nn.relu(p["b"]) * p["b"]).sum()},
+            {"b": np.arange(-2.0, 3)},
+        )
+
+
+def test_rounding_that_the_batch_brings_is_rounding():
+    """A mean is taken off numbers about 1e4: the parameters are scale and shift behind it."""
+
+    def in_torch(p, batch):
+        c = batch["x"] - batch["x"].mean(-1, keepdim=True)
+        return {"l": (c * (c.square().mean(-1, keepdim=True) + 1e-5).rsqrt() * p["g"] + p["b"]).tanh().sum()}
+
+    def in_jax(p, batch):
+        c = batch["x"] - batch["x"].mean(-1, keepdims=True)
+        return {"l": jnp.tanh(c / jnp.sqrt((c**2).mean(-1, keepdims=True) + 1e-5) * p["g"] + p["b"]).sum()}
+
+    x = np.random.default_rng(0).standard_normal((6, 8)) + 1e4
+    with pytest.raises(GradientMismatch, match="rounding explains it") as found:
+        assert_losses_match(in_torch, in_jax, {"g": np.full(8, 0.7), "b": np.full(8, 0.1)}, batch={"x": x})
+    assert "-> fix" not in str(found.value)

@@ -424,3 +424,8 @@ def test_the_side_whose_dropout_was_left_on_is_named(on, off):
     sides[off].eval()
     with pytest.raises(GradientMismatch, match=f"-> {on}'s 'a' changes from one call to the next"):
         assert_losses_match(squares, squares, port(sides["torch"], sides["jax"]), batch={"x": np.ones((5, 4))})
+
+
+def test_a_module_of_half_precision_is_ported():
+    ported = port(nn.Linear(2, 3).bfloat16(), nnx.Linear(2, 3, rngs=nnx.Rngs(0)))
+    assert {array.dtype for array in ported.params.values()} == {np.dtype(float)}

@@ -29,7 +29,7 @@ class ReaderFailure(BadUsage):
         lines = traceback.format_list(frames) + traceback.format_exception_only(error)
         text = "your code raised\n" + "".join(lines).rstrip()
         if isinstance(error, KeyError) and (
-            near := difflib.get_close_matches(str(error.args[0]), names, n=3, cutoff=0.4)
+            near := difflib.get_close_matches(str(error.args[0]), [*{*names} - {error.args[0]}], n=3, cutoff=0.4)
         ):
             text += f"\nthe nearest parameters: {', '.join(map(repr, near))}"
         super().__init__(text)

@@ -147,6 +147,35 @@ def recompiled() -> Found:
     )
 
 
+MISCOMPILED = {"0.10.2": True, "0.11.2": False}  # releases of JAX that were tried on a CPU
+
+
+def miscompiled() -> Found:
+    rng = np.random.default_rng(0)
+    given = [rng.standard_normal(shape) for shape in ((6, 4, 3), (3, 10), (5, 10))]
+    with jax.enable_x64(True), jax.default_device(jax.devices("cpu")[0]):
+        arrays = [jnp.asarray(array) for array in given]
+        batched = jax_impl.pitfalls.compiled.miscompiled(*arrays)
+        each = jax_impl.pitfalls.compiled.miscompiled_fixed(*arrays)
+        apart = float(abs(batched - each).max() / abs(each).max())
+    with jax.default_device(jax.devices("cpu")[0]):
+        single = jax_impl.pitfalls.compiled.miscompiled(*(jnp.asarray(array, "float32") for array in given))
+    xs, w, u = (torch.tensor(array) for array in given)
+    eager = torch_impl.pitfalls.compiled.miscompiled(xs, w.requires_grad_(), u)
+    wrong = apart > 1e-6
+    known = {} if "fusion_emitters" in os.environ.get("XLA_FLAGS", "") else MISCOMPILED
+    told = f"JAX {jax.__version__}: {'wrong' if wrong else 'right'}, off by {apart:.0e} of the largest entry"
+    return Found(
+        NOTHING,
+        [Fact(told, known.get(jax.__version__, wrong) == wrong, "beside one pull for each loss")],
+        [
+            Fact("one pull for each loss: as PyTorch", same(each, eager, 1e-12), "float64"),
+            Fact("the batched pull in float32: as PyTorch", same(single, eager, 1e-5), "float32"),
+        ],
+        [Fact("absent: each operator runs a kernel of its own", same(eager, each, 1e-12), "is_grads_batched")],
+    )
+
+
 def kept_intermediate() -> Found:
     kept: list = []
     error = raised(lambda: jax_impl.pitfalls.traced.kept_intermediate(jnp.array(POINT), kept))

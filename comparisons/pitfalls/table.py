@@ -246,6 +246,14 @@ CARDS = {
         "jit's cache knows a function by identity and its arguments by shape, dtype and weak type",
         "one function, with the losses as arguments of one shape",
     ),
+    "miscompiled": Card(
+        "programs.miscompiled",
+        "JAX",
+        "silent",
+        "A batched pull through a scan, compiled wrongly on the CPU in float64",
+        "a fault of XLA's fusions for the CPU in jaxlib 0.10.2 (0.11.2 is right); no rule of JAX's is wrong",
+        "JAX 0.11, XLA_FLAGS=--xla_cpu_use_fusion_emitters=false, or one pull for each loss",
+    ),
 }
 FULL = {
     f"{name}_inductor": card._replace(backend="inductor", title=f"{card.title} (inductor)")

@@ -11,6 +11,7 @@ from comparisons.port.ported import Ported, PortError
 from comparisons.port.settings import settings
 from comparisons.port.walk import Spot, linen_spots, nnx_spots, torch_spots
 from comparisons.port.weights import linen_state, nnx_state
+from comparisons.testing.arrays import as_numpy
 from comparisons.usage import BadInput
 
 __all__ = ["PortError", "Ported", "port"]
@@ -48,8 +49,7 @@ def port(torch_module: Any, flax_module: Any, *inputs: Any, strict: bool = True)
     _alias(torch_module, ported)
     joined = match(here, there, ported)
     ported.params = {
-        name: np.array(p.detach().cpu().numpy(), complex if p.is_complex() else float)
-        for name, p in torch_module.named_parameters()
+        name: np.array(as_numpy(p), complex if p.is_complex() else float) for name, p in torch_module.named_parameters()
     }
     differing = (found for pair in joined for found in settings(*pair))
     for serious, text in (*differing, *between_layers(torch_module, flax_module)):

@@ -27,7 +27,11 @@ def flat(tree) -> dict[str, np.ndarray | None]:
     """One level of names, parts joined by dots. A lone "params" at the top, linen's, is taken off."""
     if isinstance(tree, Mapping) and list(tree) == ["params"] and isinstance(tree["params"], Mapping):
         tree = tree["params"]
-    found = dict(_leaves(tree, ()))
+    leaves = list(_leaves(tree, ()))
+    found = dict(leaves)
+    if len(found) < len(leaves):
+        names = [name for name, _ in leaves]
+        raise BadInput(f"two arrays are named {next(n for n in names if names.count(n) > 1)!r}: rename one of them")
     if len(found) == 1 and "" in found:
         raise BadInput(f"expected a mapping {{parameter: array}}, got a {type(tree).__name__}")
     return {name: _checked(name, leaf) for name, leaf in found.items()}

@@ -1,4 +1,4 @@
-"""Is a small difference more than rounding? The last bit of the parameters, turned, says how far rounding reaches."""
+"""Is a small difference more than rounding? The last bit of what goes in, turned, says how far rounding reaches."""
 
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -23,7 +23,7 @@ class Rounding(NamedTuple):
 
     def __str__(self) -> str:
         lines = [
-            f"d {pair.loss} / d {pair.parameter} is ill-conditioned: the last bit of the parameters moves it by "
+            f"d {pair.loss} / d {pair.parameter} is ill-conditioned: the last bit of what goes in moves it by "
             f"{moved:.1e} of leaf scale, and the sides are {pair.relative_error:.1e} apart: rounding explains it"
             for pair, moved in self.pairs[:3]
         ]
@@ -41,15 +41,17 @@ class Rounding(NamedTuple):
 
 
 def rounding(found: Difference, wrong: list[Value], params: Arrays, sides: Mapping[str, Side]) -> Rounding:
-    """The pairs and values that differ by no more than a turned last bit of the parameters moves them."""
+    """The pairs and values that differ by no more than a turned last bit of parameters and batch moves them."""
     near = [pair for pair in found.unequal if pair.relative_error < LARGEST]
     if not near and not any(value.relative_error < LARGEST for value in wrong):
         return Rounding((), ())
-    rng, eps = np.random.default_rng(19), float(np.finfo(float).eps)
-    turned = [
-        {name: p * (1 + eps * rng.choice([-1.0, 1.0], p.shape)) for name, p in params.items()} for _ in range(TURNS)
-    ]
-    runs = {name: side.gradients([params, *turned]) for name, side in sides.items()}
+    runs = {name: side.gradients([params]) for name, side in sides.items()}
+    rng = np.random.default_rng(19)
+    batch = sides["torch"].options["batch"]
+    for _ in range(TURNS):
+        point, given = _turned(params, rng), batch and {"batch": _turned(batch, rng)}
+        for name, side in sides.items():
+            runs[name] += side._replace(options=side.options | (given or {})).gradients([point])
     pairs = []
     for pair in near:
         moved = max(_moved([grads[pair.loss][pair.parameter] for _, grads in run]) for run in runs.values())
@@ -61,6 +63,14 @@ def rounding(found: Difference, wrong: list[Value], params: Arrays, sides: Mappi
         if abs(value.jax - value.torch) <= REACH * max(max(abs(v - own[0]) for v in own) for own in seen):
             values.append(value)
     return Rounding(tuple(pairs), tuple(values))
+
+
+def _turned(arrays: Mapping[str, np.ndarray], rng: np.random.Generator) -> Arrays:
+    eps = float(np.finfo(float).eps)
+    return {
+        name: a * (1 + eps * rng.choice([-1.0, 1.0], a.shape)) if a.dtype.kind in "fc" else a
+        for name, a in arrays.items()
+    }
 
 
 def _moved(arrays: list[np.ndarray | None]) -> float:

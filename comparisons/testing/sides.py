@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from comparisons.layout import Arrays, Layout, checked, compared, from_flax, to_flax
-from comparisons.testing.arrays import flat
+from comparisons.testing.arrays import as_numpy, flat
 from comparisons.usage import BadInput
 
 NAMES = ("jax", "torch")
@@ -60,7 +60,7 @@ def sides(
         if array is None or not np.isfinite(array).all():
             raise BadInput(f"`torch_params` has {'None' if array is None else 'NaN or infinity'} in {name!r}")
     wide = {name: array.astype(complex if np.iscomplexobj(array) else float) for name, array in params.items()}
-    batch = None if batch is None else {name: np.asarray(value) for name, value in batch.items()}
+    batch = None if batch is None else {name: _array(name, value) for name, value in batch.items()}
 
     def same(arrays: Arrays) -> Arrays:
         return arrays
@@ -70,3 +70,14 @@ def sides(
         there, back, kept = (lambda arrays, f=f: f(arrays, checked(layout)) for f in (to_flax, from_flax, compared))
     here = Side(torch_losses, torch_side, {"batch": batch, "module": module}, same, kept)
     return {"jax": Side(jax_losses, jax_side, {"batch": batch, "build": build}, there, back), "torch": here}, wide
+
+
+def _array(name: str, value: Any) -> np.ndarray:
+    """One value of the batch: numbers, or truth values."""
+    try:
+        found = as_numpy(value)
+    except Exception:  # whatever is said of what is no array
+        found = None
+    if found is None or found.dtype.kind not in "biufc":
+        raise BadInput(f"`batch` has a {type(value).__name__} in {name!r}: give an array of numbers or truth values")
+    return found

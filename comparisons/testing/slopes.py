@@ -17,7 +17,8 @@ class Slope(NamedTuple):
 
     `remainder` is the exponent k of |f(p + h v) - f(p) - h f'| ~ h**k: 2 where the claimed f' is the derivative of f, 1
     where it is not, None where the remainder is rounding. `right` is None where finite differences cannot tell. At
-    order 1, f is the loss; at order 2, its gradient along the direction in which the two products differ.
+    order 1, f is the loss; at order 2, its gradient along the direction in which the two products differ. `kink` says
+    that f has another slope on either side of the point.
     """
 
     side: str
@@ -27,6 +28,7 @@ class Slope(NamedTuple):
     remainder: float | None
     right: bool | None
     order: int = 1
+    kink: bool = False
 
     def __str__(self) -> str:
         what, of = WHAT[self.order]
@@ -36,6 +38,7 @@ class Slope(NamedTuple):
             False: f"is NOT the derivative of its own {of}",
             None: "is too near the other's for finite differences to tell",
         }[self.right]
+        verdict = f"is taken where its own {of} is not smooth" if self.kink else verdict
         return (
             f"{self.side}'s {what} of {self.loss!r} {verdict}: finite differences {self.derivative:.9g}, "
             f"{what} {self.claimed:.9g}, Taylor slope {slope}"
@@ -81,11 +84,19 @@ def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, r
         ups, downs = np.array(there[::2]), np.array(there[1::2])
         derivative, doubt = _derivative(ups, downs, np.array(steps))
         near = min(gap / 3, max(1e-3 * max(size, abs(derivative)), 3 * doubt))
-        right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
+        kink = _kink(here, ups, downs, np.array(steps), gap)
+        right = None if kink or not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
         remainders = abs(ups - here - np.array(steps) * claimed)
         exponent = None if right is None else _exponent(remainders, abs(ups).max() + abs(here))
-        found.append(Slope(side, loss, derivative, claimed, exponent, right, order))
+        found.append(Slope(side, loss, derivative, claimed, exponent, right, order, kink))
     return found
+
+
+def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, gap: float) -> bool:
+    """Whether the slopes on either side stay apart, as far as the claims at least, as the step shrinks."""
+    apart = (abs(ups - 2 * here + downs) / steps)[4:12]
+    noise = 1e3 * np.finfo(float).eps * (abs(ups) + abs(downs)).max() / steps[12]
+    return bool(apart.min() > max(0.5 * apart.max(), gap / 2, noise))
 
 
 def _derivative(ups: np.ndarray, downs: np.ndarray, steps: np.ndarray) -> tuple[float, float]:

@@ -55,3 +55,26 @@ def recompiled_fixed(w: Array, counts: Iterable[int], traced: list[int], largest
 
     for count in counts:
         grad(w, jnp.ones((largest, w.size)) * (jnp.arange(largest) < count)[:, None])
+
+
+def miscompiled(xs: Array, w: Array, u: Array) -> Array:
+    """Both losses' gradients by one batched pull through a `scan`: XLA of jaxlib 0.10.2 gets them wrong on the CPU.
+
+    In float64 alone, and where the gates are split. No rule of JAX's is wrong: 0.11.2 compiles it rightly.
+    """
+    return jax.jacrev(lambda w: _two_losses(xs, w, u))(w)
+
+
+def miscompiled_fixed(xs: Array, w: Array, u: Array) -> Array:
+    """One pull for each loss; a second strategy is what shows such a fault."""
+    return jnp.stack([jax.grad(lambda w: _two_losses(xs, w, u)[k])(w) for k in range(2)])
+
+
+def _two_losses(xs: Array, w: Array, u: Array) -> Array:
+    def step(h, x):
+        candidate, gate = jnp.split(x @ w + h @ u, 2, -1)
+        h = jnp.tanh(candidate) * jax.nn.sigmoid(gate)
+        return h, h
+
+    _, hs = jax.lax.scan(step, jnp.zeros((xs.shape[1], u.shape[0])), xs)
+    return jnp.stack([hs.sum(), (hs**2).mean()])

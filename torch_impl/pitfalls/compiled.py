@@ -54,6 +54,17 @@ def donated_buffers_fixed(w: Tensor, backend: str = "aot_eager") -> None:
     autograd.grad(a, w, retain_graph=True)
 
 
+def miscompiled(xs: Tensor, w: Tensor, u: Tensor) -> Tensor:
+    """Both losses' gradients by one batched pull: each operator runs a kernel of its own, and none is fused."""
+    h, hs = torch.zeros(xs.shape[1], u.shape[0], dtype=xs.dtype), []
+    for x in xs:
+        candidate, gate = (x @ w + h @ u).chunk(2, -1)
+        h = candidate.tanh() * gate.sigmoid()
+        hs.append(h)
+    losses = torch.stack([torch.stack(hs).sum(), torch.stack(hs).square().mean()])
+    return autograd.grad(losses, w, torch.eye(2, dtype=w.dtype), is_grads_batched=True)[0]
+
+
 def _two_losses(w: Tensor) -> tuple[Tensor, Tensor]:
     z = (w @ w).tanh().exp()
     return z.sum(), (z**2).sum()
