@@ -251,8 +251,8 @@ CARDS = {
         "JAX",
         "silent",
         "A batched pull through a scan, compiled wrongly on the CPU in float64",
-        "a fault of XLA's fusions for the CPU in jaxlib 0.10.2 (0.11.2 is right); no rule of JAX's is wrong",
-        "JAX 0.11, XLA_FLAGS=--xla_cpu_use_fusion_emitters=false, or one pull for each loss",
+        "a fault of XLA's fusions for AVX-512 in jaxlib 0.10.2 (0.11.2 is right); no rule of JAX's is wrong",
+        "JAX 0.11, XLA_FLAGS=--xla_cpu_max_isa=AVX2, or one pull for each loss",
     ),
 }
 FULL = {

@@ -58,9 +58,9 @@ def recompiled_fixed(w: Array, counts: Iterable[int], traced: list[int], largest
 
 
 def miscompiled(xs: Array, w: Array, u: Array) -> Array:
-    """Both losses' gradients by one batched pull through a `scan`: XLA of jaxlib 0.10.2 gets them wrong on the CPU.
+    """Both losses' gradients by one batched pull through a `scan`: jaxlib 0.10.2 gets them wrong on some CPUs.
 
-    In float64 alone, and where the gates are split. No rule of JAX's is wrong: 0.11.2 compiles it rightly.
+    On those with AVX-512, in float64, where the gates are split: a fault of XLA's fusions, which 0.11.2 does not have.
     """
     return jax.jacrev(lambda w: _two_losses(xs, w, u))(w)
 
