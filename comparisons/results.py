@@ -10,7 +10,6 @@ from importlib import metadata
 from pathlib import Path
 
 SCHEMA = 1
-QUESTIONS = ("gradients",)
 
 
 def environment(device: str) -> dict[str, object]:

@@ -11,7 +11,7 @@ from comparisons import cli, cost
 from comparisons.cost import accuracy, calls, harness, profile, room, shared, tables, times
 from comparisons.cost.regimes import TIMED, place
 from comparisons.cost.targets import targets
-from comparisons.pitfalls.programs import compiler
+from comparisons.pitfalls.compiled import compiler
 
 SMALL = place("heads", 3, batch=16, width=8, depth=2, hidden=8)
 

@@ -308,6 +308,17 @@ def test_two_subgradients_at_a_kink_accuse_nobody(torch_function, jax_function):
     assert "-> fix" not in str(found.value)
 
 
+def test_a_claim_outside_the_slopes_at_a_kink_is_wrong():
+    """relu's subgradients at 0 are 0 to 1: 1.4 is none of them."""
+    steep = jax.custom_vjp(lambda b: jnp.maximum(b, 0))
+    steep.defvjp(lambda b: (jnp.maximum(b, 0), None), lambda _, cotangent: (1.4 * cotangent,))
+    with pytest.raises(GradientMismatch, match="jax's gradient of 'l' is no subgradient of its own loss") as found:
+        assert_losses_match(
+            lambda p: {"l": torch.relu(p["b"]).sum()}, lambda p: {"l": steep(p["b"]).sum()}, {"b": np.zeros(3)}
+        )
+    assert "-> fix jax: " in str(found.value)
+
+
 def test_a_cut_away_from_its_kink_is_still_a_cut():
     with pytest.raises(GradientMismatch, match="-> fix torch: a detach"):
         assert_losses_match(

@@ -14,7 +14,7 @@ from comparisons.memory import behaviours, tables
 from comparisons.memory.behaviours import lifetimes_in_jax, lifetimes_in_torch, programs_in_jax, programs_in_torch
 from comparisons.memory.behaviours.seen import LAYERS, SMALL, Seen
 from comparisons.memory.behaviours.table import BEHAVIOURS, LIFETIMES, ON_CPU, PROGRAMS
-from comparisons.pitfalls.programs import compiler
+from comparisons.pitfalls.compiled import compiler
 from comparisons.rows import Unit
 from torch_impl import first_order
 from torch_impl.memory import compiled as torch_compiled

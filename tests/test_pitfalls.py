@@ -8,7 +8,7 @@ import json
 import pytest
 
 from comparisons import pitfalls, source
-from comparisons.pitfalls import peers, programs, twice
+from comparisons.pitfalls import compiled, peers, twice
 from comparisons.pitfalls.table import CARDS, FULL, ONE_SIDED
 
 MODULES = ("graph", "parameters", "higher", "compiled", "traced", "singular", "stateful")
@@ -42,7 +42,7 @@ def test_card_holds_under_inductor(name):
 
 
 def test_without_a_compiler_inductor_is_not_measured(monkeypatch):
-    monkeypatch.setattr(programs, "compiler", lambda: None)
+    monkeypatch.setattr(compiled, "compiler", lambda: None)
     (row,) = pitfalls.rows("compiled_second_order_inductor")
     assert row["status"] == "not_measured"
 

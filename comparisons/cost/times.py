@@ -7,7 +7,7 @@ from comparisons.cost import accuracy, calls, profile, theory
 from comparisons.cost.calls import MODES, Call
 from comparisons.cost.regimes import Place
 from comparisons.cost.timing import interleaved, ratio
-from comparisons.pitfalls.programs import compiler
+from comparisons.pitfalls.compiled import compiler
 from comparisons.rows import Row, failed
 
 Key = tuple[str, str]  # mode, strategy

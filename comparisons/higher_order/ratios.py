@@ -11,7 +11,7 @@ from comparisons.higher_order import counts, held, profiles, programs
 from comparisons.higher_order.cost_tables import NETWORKS
 from comparisons.higher_order.programs import GRADIENT, Program
 from comparisons.memory.sides import DTYPE
-from comparisons.pitfalls.programs import compiler
+from comparisons.pitfalls.compiled import compiler
 from comparisons.problems import BUILD
 from comparisons.rows import Row, Unit, failed
 

@@ -150,7 +150,7 @@ CARDS = {
         "scaler.unscale_",
     ),
     "compiled_second_order": Card(
-        "programs.compiled_second_order",
+        "compiled.compiled_second_order",
         "PyTorch",
         "raises",
         "A second derivative through torch.compile",
@@ -161,7 +161,7 @@ CARDS = {
         "aot_eager",
     ),
     "compiled_second_order_silent": Card(
-        "programs.compiled_second_order_silent",
+        "compiled.compiled_second_order_silent",
         "PyTorch",
         "silent",
         "The same, with no error and a wrong gradient",
@@ -170,7 +170,7 @@ CARDS = {
         backend="aot_eager",
     ),
     "donated_buffers": Card(
-        "programs.donated_buffers",
+        "compiled.donated_buffers",
         "PyTorch",
         "raises",
         "A compiled graph retained after a run that was not",
@@ -181,7 +181,7 @@ CARDS = {
         "aot_eager",
     ),
     "deleted_buffer": Card(
-        "programs.deleted_buffer",
+        "compiled.deleted_buffer",
         "JAX",
         "raises",
         "An array read after it was donated",
@@ -191,7 +191,7 @@ CARDS = {
         "w + 1",
     ),
     "kept_intermediate": Card(
-        "programs.kept_intermediate",
+        "traced.kept_intermediate",
         "JAX",
         "raises",
         "A leaked tracer",
@@ -201,7 +201,7 @@ CARDS = {
         "kept[-1] + 1",
     ),
     "branch_on_value": Card(
-        "programs.branch_on_value",
+        "traced.branch_on_value",
         "JAX",
         "raises",
         "`if` on a traced value",
@@ -211,7 +211,7 @@ CARDS = {
         "if w.sum() > 0",
     ),
     "concrete_value": Card(
-        "programs.concrete_value",
+        "traced.concrete_value",
         "both",
         "raises",
         "float() of a value under a gradient: JAX raises, PyTorch drops a term",
@@ -221,7 +221,7 @@ CARDS = {
         "float(w.sum())",
     ),
     "float64_input": Card(
-        "programs.float64_input",
+        "traced.float64_input",
         "JAX",
         "silent",
         "float64 data becomes float32",
@@ -229,7 +229,7 @@ CARDS = {
         "jax.enable_x64(True), for a block or a program",
     ),
     "integer_parameter": Card(
-        "programs.integer_parameter",
+        "traced.integer_parameter",
         "JAX",
         "raises",
         "An integer among the parameters: float0",
@@ -239,7 +239,7 @@ CARDS = {
         "jnp.subtract",
     ),
     "recompiled": Card(
-        "programs.recompiled",
+        "compiled.recompiled",
         "JAX",
         "silent",
         "One compilation per number of losses, and per fresh closure",
@@ -247,7 +247,7 @@ CARDS = {
         "one function, with the losses as arguments of one shape",
     ),
     "miscompiled": Card(
-        "programs.miscompiled",
+        "compiled.miscompiled",
         "JAX",
         "silent",
         "A batched pull through a scan, compiled wrongly on the CPU in float64",

@@ -89,7 +89,7 @@ def _said(slopes: tuple[Slope, ...]) -> str:
         own = [slope for slope in slopes if slope.loss == loss]
         lines += map(str, own)
         wrong = [slope.side for slope in own if slope.right is False]
-        if any(slope.kink for slope in own):
+        if not wrong and any(slope.kink for slope in own):
             lines.append(f"-> {loss!r} is not smooth here (a relu, an abs, a tie): each side takes its own subgradient")
         elif len(wrong) == 1:
             other = next(slope.side for slope in own if slope.side != wrong[0])

@@ -45,13 +45,13 @@ def rounding(found: Difference, wrong: list[Value], params: Arrays, sides: Mappi
     near = [pair for pair in found.unequal if pair.relative_error < LARGEST]
     if not near and not any(value.relative_error < LARGEST for value in wrong):
         return Rounding((), ())
-    runs = {name: side.gradients([params]) for name, side in sides.items()}
     rng = np.random.default_rng(19)
-    batch = sides["torch"].options["batch"]
-    for _ in range(TURNS):
-        point, given = _turned(params, rng), batch and {"batch": _turned(batch, rng)}
-        for name, side in sides.items():
-            runs[name] += side._replace(options=side.options | (given or {})).gradients([point])
+    points = [_turned(params, rng) for _ in range(TURNS)]
+    runs = {}
+    for name, side in sides.items():
+        batch = side.options["batch"]
+        turned = side._replace(options=side.options | {"batch": batch and _turned(batch, np.random.default_rng(20))})
+        runs[name] = side.gradients([params]) + turned.gradients(points)
     pairs = []
     for pair in near:
         moved = max(_moved([grads[pair.loss][pair.parameter] for _, grads in run]) for run in runs.values())

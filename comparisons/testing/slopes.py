@@ -17,8 +17,8 @@ class Slope(NamedTuple):
 
     `remainder` is the exponent k of |f(p + h v) - f(p) - h f'| ~ h**k: 2 where the claimed f' is the derivative of f, 1
     where it is not, None where the remainder is rounding. `right` is None where finite differences cannot tell. At
-    order 1, f is the loss; at order 2, its gradient along the direction in which the two products differ. `kink` says
-    that f has another slope on either side of the point.
+    order 1, f is the loss; at order 2, its gradient along the direction in which the two products differ. At a `kink`
+    f has another slope on either side of the point: no claim outside the two is right, and none between is wrong.
     """
 
     side: str
@@ -38,7 +38,8 @@ class Slope(NamedTuple):
             False: f"is NOT the derivative of its own {of}",
             None: "is too near the other's for finite differences to tell",
         }[self.right]
-        verdict = f"is taken where its own {of} is not smooth" if self.kink else verdict
+        if self.kink:
+            verdict = f"is {'no' if self.right is False else 'a'} subgradient of its own {of}, which is not smooth here"
         return (
             f"{self.side}'s {what} of {self.loss!r} {verdict}: finite differences {self.derivative:.9g}, "
             f"{what} {self.claimed:.9g}, Taylor slope {slope}"
@@ -85,18 +86,21 @@ def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, r
         derivative, doubt = _derivative(ups, downs, np.array(steps))
         near = min(gap / 3, max(1e-3 * max(size, abs(derivative)), 3 * doubt))
         kink = _kink(here, ups, downs, np.array(steps), gap)
-        right = None if kink or not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
+        right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
+        if kink:
+            right = None if min(kink) - near <= claimed <= max(kink) + near else False
         remainders = abs(ups - here - np.array(steps) * claimed)
         exponent = None if right is None else _exponent(remainders, abs(ups).max() + abs(here))
-        found.append(Slope(side, loss, derivative, claimed, exponent, right, order, kink))
+        found.append(Slope(side, loss, derivative, claimed, exponent, right, order, bool(kink)))
     return found
 
 
-def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, gap: float) -> bool:
-    """Whether the slopes on either side stay apart, as far as the claims at least, as the step shrinks."""
-    apart = (abs(ups - 2 * here + downs) / steps)[4:12]
+def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, gap: float) -> tuple[float, float] | None:
+    """The slopes on either side, where they stay apart as the step shrinks, by half of what the claims are at least."""
+    up, down = (ups - here) / steps, (here - downs) / steps
+    apart = abs(up - down)[4:12]
     noise = 1e3 * np.finfo(float).eps * (abs(ups) + abs(downs)).max() / steps[12]
-    return bool(apart.min() > max(0.5 * apart.max(), gap / 2, noise))
+    return (up[11], down[11]) if apart.min() > max(0.5 * apart.max(), gap / 2, noise) else None
 
 
 def _derivative(ups: np.ndarray, downs: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
