@@ -68,6 +68,7 @@ def test_an_unused_parameter_is_none_one_by_one_and_zeros_when_batched(strategy,
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:There is a performance drop")  # `vmap` takes a GPU's LSTM cell entry by entry
 @pytest.mark.parametrize("name", SIZES)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_the_grid_holds_on_a_gpu(name, strategy):
@@ -78,7 +79,7 @@ def test_the_grid_holds_on_a_gpu(name, strategy):
         pytest.skip("PyTorch and JAX do not both see a GPU")
     for dtype in ("float64", "float32"):
         found = rows(Cell(name, strategy, dtype), "tiny", "cuda")
-        assert [row["reason"] for row in found if row["status"] != "ok"] == []
+        assert [row["reason"] for row in found if row["status"] not in ("ok", "unsupported")] == []
 
 
 def test_ids_are_unique_and_stable():
