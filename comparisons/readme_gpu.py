@@ -44,7 +44,9 @@ def held(rows: list[Row]) -> str:
     said = [row for row in rows if row.get("predicted") is not None]
     equal = sum(row["bytes"] == row["predicted"] for row in said)
     by = "by a second instrument, by the closed forms of many_heads, or 0 B once all is dropped"
-    return f"Bytes held between passes: {equal} of {len(said)} are what was said before ({by})."
+    slower = [f"{row['ratio']:.2f} ({row['framework']})" for row in rows if row["phase"] == "recording"]
+    counted = f"Bytes held between passes: {equal} of {len(said)} are what was said before ({by})"
+    return f"{counted}. A recorded step takes {', '.join(slower)} of one that is not."
 
 
 def peaks(rows: list[Row], lacking: Cells) -> str:
@@ -57,19 +59,17 @@ def peaks(rows: list[Row], lacking: Cells) -> str:
 
 def times(rows: list[Row]) -> str:
     """Time in terms of the same side's summed gradient, and JAX's fastest in terms of PyTorch's."""
-    own = {(r["regime"], r["strategy"], r["framework"]): r for r in rows if r["precision"] == "float32"}
-    regimes = list(dict.fromkeys(regime for regime, *_ in own))
-    columns = [(regime, side) for regime in regimes for side in ("torch", "jax")]
-    lines = [
-        [name, *(f"{own[regime, name, side]['time_ratio']:.2f}" for regime, side in columns)]
-        for name in dict.fromkeys(name for _, name, _ in own)
-    ]
-    titles = [f"{regime}, K={own[regime, 'summed', side]['losses']}, {side}" for regime, side in columns]
-    table = Table("", ["time, in terms of `summed`", *titles], lines).markdown()
-    told = []
-    for regime in regimes:
-        best = min(r["against_torch"] for (of, *_), r in own.items() if of == regime and "against_torch" in r)
+    own = {(r["regime"], r["losses"], r["framework"], r["strategy"]): r for r in rows if r["precision"] == "float32"}
+    names = list(dict.fromkeys(name for *_, name in own if name != "summed"))
+    lines, told = [], []
+    for regime, losses in dict.fromkeys(of[:2] for of in own):
+        for side in ("torch", "jax"):
+            found = [own.get((regime, losses, side, name)) for name in names]
+            ratios = [f"{row['time_ratio']:.2f}" if row else "-" for row in found]
+            lines.append([f"{regime}, K={losses}, {side}", *ratios])
+        best = min(row["against_torch"] for row in found if row)
         told.append(f"{best:.2f} ({regime})")
+    table = Table("", ["time, in terms of `summed`", *names], lines).markdown()
     said = f"JAX's fastest gradient per loss takes {', '.join(told)} of the time of PyTorch's."
     return f"{table}\n\nSizes like these launch kernels: {said}"
 

@@ -23,10 +23,6 @@ def tables(rows: list[Row]) -> list[Table]:
 
 def _ledger(problem: str, rows: list[Row]) -> Table:
     held = "bytes held after the forward, after the last backward, once all is dropped (-: there is no such moment)"
-    simulated = any(row["kind"] == "simulated" for row in rows)
-    planned = simulated and any(row["kind"] == "planned" for row in rows)
-    how = ", simulated but where planned" if planned else ", all simulated" if simulated else ""
-    title = f"{problem}: {held}; and the peak{how}"
     found: dict[tuple[str, str], dict[str, Row]] = {}
     for row in rows:
         if row["problem"] == problem and row.get("strategy"):
@@ -35,6 +31,9 @@ def _ledger(problem: str, rows: list[Row]) -> Table:
         [strategy, side, *(_bytes(phases.get(phase)) for phase in PHASES), _peak(phases)]
         for (strategy, side), phases in found.items()
     ]
+    simulated = ", simulated" if any(row["kind"] == "simulated" for row in rows) else ""
+    planned = " (p: as planned)" if any(peak.endswith(" p") for *_, peak in lines) else ""
+    title = f"{problem}: {held}; and the peak{simulated}{planned}"
     return Table(title, ["strategy", "side", *PHASES, "peak"], lines)
 
 
@@ -56,9 +55,7 @@ def _peak(phases: dict[str, Row]) -> str:
         row = plan
     if row is None:
         return "FAILED"
-    if row["kind"] == "simulated":  # as the title says: at GPT-2 XL's size a line must still fit 80 columns
-        return f"{_sign(row)}{row['bytes']:,}"
-    return f"{row['bytes']:,} {row['kind']}"
+    return f"{_sign(row)}{row['bytes']:,}{' p' if row['kind'] == 'planned' else ''}"
 
 
 def curves(rows: list[Row]) -> list[Table]:
