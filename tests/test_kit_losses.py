@@ -328,6 +328,57 @@ def test_a_cut_away_from_its_kink_is_still_a_cut():
         )
 
 
+def _distilled(framework, log_softmax, given, cut=lambda x: 0.0):
+    """A student against itself: the divergence, its gradient and, but for rounding, their difference are 0."""
+    x, w = given(np.random.default_rng(0).standard_normal((16, 5))), given(WEIGHT)
+
+    def losses(p):
+        student, teacher = log_softmax(x @ p["w"], -1), log_softmax(x @ w, -1)
+        kl = (framework.exp(teacher) * (teacher - student)).sum(-1).mean()
+        return {"kl": kl + 1e-9 * cut(p["w"].sum())}
+
+    return losses
+
+
+WEIGHT = np.random.default_rng(1).standard_normal((5, 7))
+STUDENT = _distilled(torch, torch.log_softmax, torch.tensor)
+
+
+def test_where_a_gradient_is_rounding_of_zero_nobody_is_accused():
+    student = _distilled(jnp, jax.nn.log_softmax, np.asarray)
+    with pytest.raises(GradientMismatch) as found:
+        assert_losses_match(STUDENT, student, {"w": WEIGHT})
+    text = str(found.value)
+    assert "-> no gradient of 'kl' can be compared where it is 0: take other parameters, or leave it out" in text
+    assert "compute different functions" not in text
+    assert "-> fix" not in text
+
+
+def test_a_small_cut_where_the_rest_of_the_gradient_is_zero_is_still_a_cut():
+    student = _distilled(jnp, jax.nn.log_softmax, np.asarray, lambda x: x - jax.lax.stop_gradient(x))
+    with pytest.raises(GradientMismatch) as found:
+        assert_losses_match(STUDENT, student, {"w": WEIGHT})
+    assert "-> fix jax: " in str(found.value)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_finite_differences_do_not_accuse_where_the_loss_drowns_them(seed):
+    """The differing term is 1e-12 of the loss: its last bits, over the step, are as much as the gap."""
+    rng = np.random.default_rng(seed)
+    w, x = rng.standard_normal(6), rng.standard_normal((500, 6))
+
+    def in_torch(p):
+        return {"l": 1e12 * torch.tanh(torch.tensor(x) @ p["w"]).square().mean() + torch.tanh(p["w"]).sum()}
+
+    def in_jax(p):
+        return {"l": 1e12 * (jnp.tanh(x @ p["w"]) ** 2).mean() + jax.lax.stop_gradient(jnp.tanh(p["w"])).sum()}
+
+    with pytest.raises(GradientMismatch) as found:
+        assert_losses_match(in_torch, in_jax, {"w": w}, float32=False)
+    assert "-> fix torch" not in str(found.value)
+    assert "-> neither" not in str(found.value)
+
+
 def test_rounding_that_the_batch_brings_is_rounding():
     """A mean is taken off numbers about 1e4: the parameters are scale and shift behind it."""
 

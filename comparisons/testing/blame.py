@@ -10,7 +10,7 @@ from comparisons.testing.agreement import Value
 from comparisons.testing.conditioning import rounding
 from comparisons.testing.gradients import GradientMismatch
 from comparisons.testing.sides import Side
-from comparisons.testing.slopes import Slope, first_order, second_order
+from comparisons.testing.slopes import WHAT, Slope, first_order, second_order
 
 CUT = {
     1: "a detach, a stop_gradient, a custom derivative or a cast inside {!r}",
@@ -35,7 +35,8 @@ def first(
     serious = [loss for loss in differing if loss not in unsteady]
     slopes = _each(serious, lambda loss: first_order(loss, params, {s: g[loss] for s, g in grads.items()}, sides))
     head = "loss values agree; their gradients do not"
-    apart = [value for value in wrong if value not in explained.values and value.loss not in unsteady]
+    excused_losses = {*unsteady, *(slope.loss for slope in slopes if slope.flat)}
+    apart = [value for value in wrong if value not in explained.values and value.loss not in excused_losses]
     if wrong:
         chance = "by chance" if unsteady else "by rounding"
         why = "the two compute different functions, before any gradient" if apart else chance
@@ -89,7 +90,11 @@ def _said(slopes: tuple[Slope, ...]) -> str:
         own = [slope for slope in slopes if slope.loss == loss]
         lines += map(str, own)
         wrong = [slope.side for slope in own if slope.right is False]
-        if not wrong and any(slope.kink for slope in own):
+        if any(slope.flat for slope in own):
+            what, _ = WHAT[own[0].order]
+            remedy = "take other parameters, or leave it out"
+            lines.append(f"-> no {what} of {loss!r} can be compared where it is 0: {remedy}")
+        elif not wrong and any(slope.kink for slope in own):
             lines.append(f"-> {loss!r} is not smooth here (a relu, an abs, a tie): each side takes its own subgradient")
         elif len(wrong) == 1:
             other = next(slope.side for slope in own if slope.side != wrong[0])

@@ -9,6 +9,7 @@ from comparisons.layout import Arrays
 from comparisons.testing.sides import Side
 
 HALVINGS = range(3, 20)
+FLAT = 1e-12  # of what a derivative becomes within the parameters' own length: below it, it is rounding of 0
 WHAT = {1: ("gradient", "loss"), 2: ("Hessian-vector product", "gradient")}
 
 
@@ -18,7 +19,8 @@ class Slope(NamedTuple):
     `remainder` is the exponent k of |f(p + h v) - f(p) - h f'| ~ h**k: 2 where the claimed f' is the derivative of f, 1
     where it is not, None where the remainder is rounding. `right` is None where finite differences cannot tell. At
     order 1, f is the loss; at order 2, its gradient along the direction in which the two products differ. At a `kink`
-    f has another slope on either side of the point: no claim outside the two is right, and none between is wrong.
+    f has another slope on either side of the point: no claim outside the two is right, and none between is wrong. Where
+    f is `flat`, both claims are rounding of 0, and neither is right or wrong.
     """
 
     side: str
@@ -29,6 +31,7 @@ class Slope(NamedTuple):
     right: bool | None
     order: int = 1
     kink: bool = False
+    flat: bool = False
 
     def __str__(self) -> str:
         what, of = WHAT[self.order]
@@ -40,6 +43,8 @@ class Slope(NamedTuple):
         }[self.right]
         if self.kink:
             verdict = f"is {'no' if self.right is False else 'a'} subgradient of its own {of}, which is not smooth here"
+        if self.flat:
+            verdict = f"is rounding of 0, and so is the other's: its own {of} is flat here"
         return (
             f"{self.side}'s {what} of {self.loss!r} {verdict}: finite differences {self.derivative:.9g}, "
             f"{what} {self.claimed:.9g}, Taylor slope {slope}"
@@ -79,20 +84,29 @@ def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, r
     steps = [reach * 0.5**k for k in HALVINGS]
     first, second = claims.values()
     gap, size = abs(first - second), max(abs(first), abs(second))
+    series = {side: np.array(values(side, [0.0] + [sign * h for h in steps for sign in (1, -1)])) for side in claims}
+    flat = _flat(size, list(series.values()), steps[0], reach)
     found = []
     for side, claimed in claims.items():
-        here, *there = values(side, [0.0] + [sign * step for step in steps for sign in (1, -1)])
-        ups, downs = np.array(there[::2]), np.array(there[1::2])
+        here, ups, downs = series[side][0], series[side][1::2], series[side][2::2]
         derivative, doubt = _derivative(ups, downs, np.array(steps))
         near = min(gap / 3, max(1e-3 * max(size, abs(derivative)), 3 * doubt))
         kink = _kink(here, ups, downs, np.array(steps), gap)
-        right = None if not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
+        right = None if flat or not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
         if kink:
             right = None if min(kink) - near <= claimed <= max(kink) + near else False
         remainders = abs(ups - here - np.array(steps) * claimed)
         exponent = None if right is None else _exponent(remainders, abs(ups).max() + abs(here))
-        found.append(Slope(side, loss, derivative, claimed, exponent, right, order, bool(kink)))
+        found.append(Slope(side, loss, derivative, claimed, exponent, right, order, bool(kink), flat))
     return found
+
+
+def _flat(size: float, series: list[np.ndarray], step: float, reach: float) -> bool:
+    """Whether claims of this size, and how far apart the two functions are, are rounding beside what is a step away."""
+    first, second = series
+    curved = min(abs(up - 2 * here + down) / step**2 for here, up, down, *_ in series)
+    apart, far = abs(first[0] - second[0]), min(abs(found[1] - found[0]) for found in series)
+    return bool(size <= FLAT * curved * reach and apart <= FLAT * far)
 
 
 def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, gap: float) -> tuple[float, float] | None:
@@ -104,12 +118,16 @@ def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, ga
 
 
 def _derivative(ups: np.ndarray, downs: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
-    """The central difference that changes least when its step is halved, extrapolated, and by how much it changed."""
+    """The central difference that changes least when its step is halved, extrapolated, and how far off it may be.
+
+    That is by how much it changed, and no less than what a few last bits of f make of it.
+    """
     central = (ups - downs) / (2 * steps)
     extrapolated = (4 * central[1:] - central[:-1]) / 3
-    changes = abs(np.diff(extrapolated))
-    best = int(changes.argmin())
-    return float(extrapolated[best + 1]), float(changes[best])
+    bits = 4 * np.finfo(float).eps * abs(ups).max() / steps[2:]
+    doubts = np.maximum(abs(np.diff(extrapolated)), bits)
+    best = int(doubts.argmin())
+    return float(extrapolated[best + 1]), float(doubts[best])
 
 
 def _exponent(remainders: np.ndarray, size: float) -> float | None:
