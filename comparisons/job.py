@@ -45,7 +45,7 @@ TABLES: dict[str, Callable[[list[Row]], list[Table]]] = {
     "pitfalls": pitfalls.tables,
 }
 SOON = 0.25  # what is done in terms of what is left, before it says how long that takes
-WORDS = ("measured", "cause")  # columns of sentences, which wrap
+WORDS = ("measured", "cause", "the form that works")  # columns of sentences, which wrap
 CARDS: dict[str, Callable[[list[Row]], list[RenderableType]]] = {"lesson": lesson.cards, "pitfalls": pitfalls.cards}
 
 

@@ -52,6 +52,13 @@ def second_order() -> str:
     return f"{table.markdown()}\n\n{table.title}."
 
 
+def limits() -> str:
+    from comparisons.higher_order.limits import table  # the frameworks, whose losses these are
+
+    found = table([row for row in _load("cpu")["higher_order"] if row["kind"] == "limit"])
+    return f"{found.markdown()}\n\n{found.title[:1].upper()}{found.title[1:]}."
+
+
 def precision() -> str:
     table = precision_grid(_load("cpu")["gradients"])
     return f"{table.markdown()}\n\n{table.title}."
@@ -161,7 +168,7 @@ def lifetime_strip() -> str:
 
 
 HELD = ("summed", "per_loss_retained", "per_loss_recomputed", "per_loss_batched")
-PARTS = (grid, second_order, precision, environment, memory, fits, peers, products, gpu, mutants, speed)
+PARTS = (grid, second_order, limits, precision, environment, memory, fits, peers, products, gpu, mutants, speed)
 MAKERS: dict[str, Callable[[], str]] = {part.__name__: part for part in PARTS}
 
 

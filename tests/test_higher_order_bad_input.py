@@ -425,23 +425,65 @@ def test_inside_jit_the_signs_are_not_asked_for():
         assert jnp.isfinite(taken(jnp.asarray(1.5))["a"])
 
 
-@pytest.mark.parametrize("option", [{"size_average": True}, {"reduce": False}, {"weight": torch.ones(3)}])
-def test_an_option_that_is_not_spelled_out_is_named(option):
-    with (
-        composed(),
-        pytest.raises(ValueError, match=f"`{next(iter(option))}` of `mse_loss` is not spelled out: leave it at None"),
-    ):
-        F.mse_loss(torch.ones(3), torch.zeros(3), **option)
+@pytest.mark.parametrize(
+    ("loss", "option"),
+    [
+        (F.mse_loss, {"size_average": True}),
+        (F.mse_loss, {"reduce": False}),
+        (F.mse_loss, {"weight": torch.ones(3)}),
+        (F.huber_loss, {"weight": torch.ones(3)}),
+    ],
+)
+def test_an_option_that_is_not_spelled_out_is_named(loss, option):
+    said = f"`{next(iter(option))}` of `{loss.__name__}` is not spelled out: leave it at None"
+    with composed(), pytest.raises(ValueError, match=said):
+        loss(torch.ones(3), torch.zeros(3), **option)
 
 
-def test_an_unknown_reduction_is_named():
+@pytest.mark.parametrize("loss", [F.mse_loss, F.huber_loss])
+def test_an_unknown_reduction_is_named(loss):
     with composed(), pytest.raises(ValueError, match=r"`reduction` must be one of mean, sum, none \(got 'man'\)"):
-        F.mse_loss(torch.ones(3), torch.zeros(3), reduction="man")
+        loss(torch.ones(3), torch.zeros(3), reduction="man")
 
 
-@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
-def test_spelled_out_is_what_the_fused_one_gives(reduction):
-    x, y = torch.linspace(0, 1, 6, dtype=torch.float64), torch.ones(6, dtype=torch.float64)
-    expected = F.mse_loss(x, y, reduction=reduction)
+X = torch.linspace(-2, 3, 24, dtype=torch.float64).sin().reshape(2, 3, 4)
+SQUARE = (X @ X.mT)[:, :2, :2] + torch.eye(2, dtype=torch.float64) * torch.tensor([[1.0, -2.0]])
+SPELLED_OUT = {
+    "mse": lambda x: F.mse_loss(x, X.flip(0)),
+    "mse, sum": lambda x: F.mse_loss(x, X.flip(0), reduction="sum"),
+    "huber": lambda x: F.huber_loss(x, X.flip(0)),
+    "huber, delta": lambda x: F.huber_loss(x, X.flip(0), "none", 0.3).sin().sum(),
+    "huber, at 0": lambda x: F.huber_loss(x, X),
+    "glu": lambda x: F.glu(x).sin().sum(),
+    "glu, dim": lambda x: torch.nn.GLU(0)(x).sin().sum(),
+    "weight norm": lambda x: torch._weight_norm(x, x[:, :1, :1], 0).sin().sum(),
+    "weight norm, last": lambda x: torch._weight_norm(x, x[:1, :1], 2).sin().sum(),
+    "weight norm, whole": lambda x: torch._weight_norm(x, x[0, 0, 0], -1).sin().sum(),
+    "solve": lambda x: torch.linalg.solve(SQUARE.sin(), x[:, :2]).sin().sum(),
+    "solve, right": lambda x: torch.linalg.solve(SQUARE + x[:, :2, :2], x[:, :, :2], left=False).sin().sum(),
+    "solve, column": lambda x: torch.linalg.solve(x[0, :2, :2], x[0, 0, :2]).sin().sum(),
+    "solve, columns": lambda x: torch.linalg.solve(SQUARE * x[:, :1, :1], x[:, 0, :2]).sin().sum(),
+    "solve, one for all": lambda x: torch.linalg.solve(SQUARE[0] * x[0, 0, 0], x[:, :2]).sin().sum(),
+    "slogdet": lambda x: sum(map(torch.sum, torch.linalg.slogdet(SQUARE + x[:, :2, :2]))),
+    "slogdet, named": lambda x: (SQUARE + x[:, :2, :2]).slogdet().logabsdet.sin().sum(),
+    "logdet": lambda x: torch.logdet(x @ x.mT + torch.eye(3)).sin().sum(),
+}
+
+
+@pytest.mark.parametrize("name", SPELLED_OUT)
+def test_spelled_out_is_what_the_fused_one_gives(name):
+    """Its value and its gradient, which the fused one has right."""
+
+    def taken():
+        x = X.clone().requires_grad_()
+        value = SPELLED_OUT[name](x)
+        return value, torch.autograd.grad(value, x)[0]
+
+    expected = taken()
     with composed():
-        torch.testing.assert_close(F.mse_loss(x, y, reduction=reduction), expected)
+        torch.testing.assert_close(taken(), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_the_logarithm_of_a_negative_determinant_is_not_a_number():
+    with composed():
+        assert torch.logdet(torch.diag(torch.tensor([1.0, -1.0]))).isnan()

@@ -10,11 +10,6 @@ ONE_SIDED = {
     ("training/gan.py", "gan_wrong_retained"): "torch: JAX has no graph to retain",
     ("training/recurrent.py", "truncated_wrong_retained"): "torch: JAX has no graph to retain",
     ("higher_order/composed.py", ""): "torch: fused operators have a wrong or no derivative in forward mode",
-    ("higher_order/composed.py", "composed"): "torch: see the file",
-    ("higher_order/composed.py", "layer_norm"): "torch: see the file",
-    ("higher_order/composed.py", "batch_norm"): "torch: see the file",
-    ("higher_order/composed.py", "instance_norm"): "torch: see the file",
-    ("higher_order/composed.py", "mse_loss"): "torch: see the file",
     ("higher_order/derivatives.py", "backward_twice"): "torch: what separates `retain_graph` from `create_graph`",
     ("higher_order/derivatives.py", "recorded"): "torch: the derivative by `create_graph`; JAX nests `grad`",
     ("higher_order/tree.py", "recording"): "torch: parameters must require grad; JAX differentiates any array",
@@ -60,7 +55,11 @@ NAMES = sorted(set(SIDES["torch_impl"]) | set(SIDES["jax_impl"]))
 # What goes wrong differs: a pitfall's remedy stands where the failure is, and takes what the failure needs.
 PITFALLS = [name for name in NAMES if name[0].startswith("pitfalls/")]
 # Each framework has its own: what has no second derivative; saved tensors of a graph, and residuals of a pullback.
-OWN = [name for name in NAMES if name[0].startswith(("memory/", "higher_order/limits.py")) and name[1]]
+OWN = [
+    name
+    for name in NAMES
+    if name[0].startswith(("memory/", "higher_order/limits.py", "higher_order/composed.py")) and name[1]
+]
 MIRRORED = [name for name in NAMES if name not in PITFALLS + OWN]
 
 

@@ -1,4 +1,4 @@
-"""Losses whose second derivative JAX refuses in some modes; beside each the form that works."""
+"""Losses whose second or third derivative JAX refuses in some modes; beside each the form that works."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -34,6 +34,20 @@ def reverse_over_reverse(loss: Loss, x: Array, v: Array) -> Array:
 def hessian(loss: Loss, x: Array, v: Array) -> Array:
     """Forward over reverse again, but along every unit vector at once, under `vmap`."""
     return jnp.tensordot(jax.hessian(loss)(x), v, 2)
+
+
+def third(loss: Loss, x: Array, v: Array) -> Array:
+    """Three backwards: a slope along v is a loss too."""
+    return reverse_over_reverse(_slope(loss, v), x, v)
+
+
+def third_forward(loss: Loss, x: Array, v: Array) -> Array:
+    """The same with a tangent as the last step."""
+    return forward_over_reverse(_slope(loss, v), x, v)
+
+
+def _slope(loss: Loss, v: Array) -> Loss:
+    return lambda x: jnp.vdot(jax.grad(loss)(x), v)
 
 
 @jax.custom_vjp
@@ -72,5 +86,5 @@ LIMITS = {
         lambda x: cube(x).sum(), lambda x: cube_with_tangent(x).sum(), "`custom_jvp`: JAX transposes it"
     ),
     "while_loop": Limit(while_loop, scan, "`scan` of a fixed length"),
-    "pure_callback": Limit(callback, lambda x: cube_with_tangent(x).sum(), "`custom_jvp` around it, or JAX operations"),
+    "pure_callback": Limit(callback, lambda x: cube_with_tangent(x).sum(), "`custom_jvp`, or JAX operations"),
 }

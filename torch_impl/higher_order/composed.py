@@ -1,4 +1,4 @@
-"""Fused operations spelled out, for the modes in which PyTorch's own rule for them raises or is wrong."""
+"""Operations spelled out for the modes in which PyTorch's own rule for them raises or is silently wrong."""
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,8 @@ def layer_norm(x: Tensor, shape, weight: Tensor | None = None, bias: Tensor | No
     """The fused kernel's forward-mode rule reads its saved mean and deviation as constants.
 
     Its tangent is right and that tangent's own derivative is silently wrong (pytorch#196700). Forward over reverse is
-    right, but under the `vmap` of `torch.func.hessian` and `jacrev` it is silently wrong for the weight.
+    right, but under the `vmap` of `torch.func.hessian` and `jacrev` it is silently wrong for the weight. Backward twice
+    is right, and a third backward is silently wrong.
     """
     return _affine(_normal(x, tuple(range(-len(shape), 0)), eps), weight, bias)
 
@@ -64,30 +65,88 @@ def _not_tracked(norm: str, running_mean: Tensor | None) -> None:
         raise ValueError(f"`running_mean` of a training `{norm}` is not spelled out: set `track_running_stats=False`")
 
 
+def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
+    """The fused kernel has no forward mode, and on the CPU its backward's own derivative is silently wrong for `v`.
+
+    Parametrizations and `torch.nn.utils.weight_norm` call it; there even reverse over reverse is wrong.
+    """
+    return v * (g / torch.norm_except_dim(v, 2, dim))
+
+
+def glu(x: Tensor, dim: int = -1) -> Tensor:
+    """The fused kernel's tangent has no derivative."""
+    a, b = x.chunk(2, dim)
+    return a * b.sigmoid()
+
+
 REDUCTIONS = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
 
 
 def mse_loss(x: Tensor, target: Tensor, size_average=None, reduce=None, reduction: str = "mean", weight=None) -> Tensor:
     """The fused backward's forward-mode rule divides in place what may be an immutable zero (pytorch#123996)."""
-    for argument, given in {"size_average": size_average, "reduce": reduce, "weight": weight}.items():
+    _left("mse_loss", size_average=size_average, reduce=reduce, weight=weight)
+    return _reduced((x - target).square(), reduction)
+
+
+def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight=None) -> Tensor:
+    """The fused backward has no forward mode; `F.smooth_l1_loss` has one."""
+    _left("huber_loss", weight=weight)
+    error = x - target
+    near, far = 0.5 * error.square(), delta * (error.abs() - 0.5 * delta)
+    return _reduced(torch.where(error.abs() < delta, near, far), reduction)
+
+
+def _left(loss: str, **options) -> None:
+    for argument, given in options.items():
         if given is not None:
-            raise ValueError(f"`{argument}` of `mse_loss` is not spelled out: leave it at None, or write the loss out")
+            raise ValueError(f"`{argument}` of `{loss}` is not spelled out: leave it at None, or write the loss out")
+
+
+def _reduced(losses: Tensor, reduction: str) -> Tensor:
     if reduction not in REDUCTIONS:
         raise ValueError(f"`reduction` must be one of {', '.join(REDUCTIONS)} (got {reduction!r})")
-    return REDUCTIONS[reduction]((x - target).square())
+    return REDUCTIONS[reduction](losses)
+
+
+def solve(a: Tensor, b: Tensor, *, left: bool = True) -> Tensor:
+    """The forward-mode rule reads LU factors as constants: its own derivative is silently wrong (pytorch#192540)."""
+    if not left:
+        return solve(a.mT, b.mT).mT
+    column = b.ndim == 1 or b.shape == a.shape[:-1]
+    x = torch.linalg.lu_solve(*torch.linalg.lu_factor(a), b[..., None] if column else b)
+    return x[..., 0] if column else x
+
+
+def slogdet(a: Tensor) -> torch.return_types.linalg_slogdet:
+    """The same; of a real matrix, whose sign is a constant."""
+    value = torch.linalg.lu_factor(a).LU.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
+    return torch.return_types.linalg_slogdet((torch.linalg.slogdet(a).sign.detach(), value))
+
+
+def logdet(a: Tensor) -> Tensor:
+    """The same; NaN where the determinant is negative."""
+    sign, value = slogdet(a)
+    return torch.where(sign < 0, torch.nan, value)
 
 
 class composed(TorchFunctionMode):
-    """Inside this block the normalisations and `F.mse_loss` are elementary operations, right at every order.
+    """Inside this block these operations are elementary ones, right at every order.
 
-    `F.group_norm` and `F.rms_norm` are right as they are.
+    `F.group_norm` and `F.rms_norm` are right as they are. `torch.linalg.det` is wrong as `slogdet` is and is left: its
+    gradient at a singular matrix would be lost.
     """
 
     SPELLED_OUT = {  # noqa: RUF012
         F.layer_norm: layer_norm,
         F.batch_norm: batch_norm,
         F.instance_norm: instance_norm,
+        torch._weight_norm: weight_norm,
+        F.glu: glu,
         F.mse_loss: mse_loss,
+        F.huber_loss: huber_loss,
+        torch.linalg.solve: solve,
+        **dict.fromkeys([torch.linalg.slogdet, torch.slogdet, torch.Tensor.slogdet], slogdet),
+        **dict.fromkeys([torch.logdet, torch.Tensor.logdet], logdet),
     }
 
     def __torch_function__(self, func, types, args=(), kwargs=None):

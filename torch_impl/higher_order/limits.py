@@ -1,4 +1,4 @@
-"""Losses whose second derivative PyTorch refuses, or gets wrong, in some modes; beside each the form that works."""
+"""Losses whose second or third derivative PyTorch refuses, or gets wrong; beside each the form that works."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -41,6 +41,20 @@ def hessian(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
     return torch.tensordot(torch.func.hessian(loss)(x), v, 2)
 
 
+def third(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
+    """Three backwards: a slope along v is a loss too."""
+    return reverse_over_reverse(_slope(loss, v), x, v)
+
+
+def third_forward(loss: Loss, x: Tensor, v: Tensor) -> Tensor:
+    """The same with a tangent as the last step."""
+    return forward_over_reverse(_slope(loss, v), x, v)
+
+
+def _slope(loss: Loss, v: Tensor) -> Loss:
+    return lambda x: (torch.func.grad(loss)(x) * v).sum()
+
+
 def attention(x: Tensor) -> Tensor:
     return F.scaled_dot_product_attention(*[x[None, None]] * 3).sin().sum()
 
@@ -67,26 +81,32 @@ def layer_norm(x: Tensor) -> Tensor:
     return F.layer_norm(x, (6,), weight=x[0]).sin().sum()
 
 
-def layer_norm_composed(x: Tensor) -> Tensor:
-    with composed():
-        return layer_norm(x)
-
-
 def batch_norm(x: Tensor) -> Tensor:
     return F.batch_norm(x, None, None, weight=x[0], training=True).sin().sum()
 
 
-def batch_norm_composed(x: Tensor) -> Tensor:
-    with composed():
-        return batch_norm(x)
+def weight_norm(x: Tensor) -> Tensor:
+    return torch._weight_norm(x, x[:, :1], 0).sin().sum()
+
+
+def glu(x: Tensor) -> Tensor:
+    return F.glu(x).sin().sum()
 
 
 def mse_loss(x: Tensor) -> Tensor:
     return F.mse_loss(x.sin(), torch.ones_like(x))
 
 
-def mse_composed(x: Tensor) -> Tensor:
-    return (x.sin() - 1).square().mean()
+def huber_loss(x: Tensor) -> Tensor:
+    return F.huber_loss(x.sin(), torch.ones_like(x))
+
+
+def solve(x: Tensor) -> Tensor:
+    return torch.linalg.solve(x @ x.T + torch.eye(4, dtype=x.dtype), x).sin().sum()
+
+
+def logdet(x: Tensor) -> Tensor:
+    return torch.logdet(x @ x.T).sin()
 
 
 def cdist(x: Tensor) -> Tensor:
@@ -95,6 +115,16 @@ def cdist(x: Tensor) -> Tensor:
 
 def cdist_composed(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x[:, None] - x.flip(1), dim=-1).sin().sum()
+
+
+def spelled_out(loss: Loss) -> Limit:
+    """A loss that `composed` spells out."""
+
+    def elementary(x: Tensor) -> Tensor:
+        with composed():
+            return loss(x)
+
+    return Limit(loss, elementary, "inside `composed`")
 
 
 class Cube(autograd.Function):
@@ -127,15 +157,15 @@ class CubeWithTangent(Cube):
 
 
 LIMITS = {
-    "fused attention": Limit(attention, attention_by_math, "sdpa_kernel(SDPBackend.MATH)"),
-    "float32 LSTM": Limit(lstm_float32, lstm_without_mkldnn, "switch mkldnn off for the forward"),
-    "layer_norm": Limit(layer_norm, layer_norm_composed, "elementary operations: `composed`"),
-    "batch_norm": Limit(batch_norm, batch_norm_composed, "elementary operations: `composed`"),
-    "mse_loss": Limit(mse_loss, mse_composed, "elementary operations: `composed`"),
+    "fused attention": Limit(attention, attention_by_math, "`SDPBackend.MATH`"),
+    "float32 LSTM": Limit(lstm_float32, lstm_without_mkldnn, "its forward without mkldnn"),
+    **{loss.__name__: spelled_out(loss) for loss in (layer_norm, batch_norm, weight_norm, glu, mse_loss, huber_loss)},
+    "linalg.solve": spelled_out(solve),
+    "logdet": spelled_out(logdet),
     "cdist": Limit(cdist, cdist_composed, "differences and vector_norm"),
     "autograd.Function": Limit(
         lambda x: Cube.apply(x).sum(),
         lambda x: CubeWithTangent.apply(x).sum(),
-        "give it a `jvp` beside `backward`, and `generate_vmap_rule = True`",
+        "a `jvp` beside `backward`, and `generate_vmap_rule`",
     ),
 }

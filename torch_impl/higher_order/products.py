@@ -46,7 +46,8 @@ def hvp_reverse_over_reverse(losses: Losses, params: Params, direction: Params) 
     """`create_graph` records the backward too; a second backward pulls `direction` through both recordings.
 
     9F: forward F, backward 2F, and 6F through them. What the first backward saved is held on top of the forward's.
-    A loss that is linear in the parameters has a gradient without a graph: its product is None throughout.
+    A loss that is linear in the parameters has a gradient without a graph: its product is None throughout. On the CPU
+    weight normalisation is silently wrong here, unless the call stands inside `composed`.
     """
     alike("direction", direction, params)
     scalars = checked(losses, params)

@@ -15,7 +15,7 @@ SEE = (
     "of them are defined; not every operation has all three."
 )
 COMMAND = "python -m comparisons higher_order"
-MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse", "hessian")
+MODES = ("forward_over_reverse", "reverse_over_forward", "reverse_over_reverse", "hessian", "third")
 SIDES = {"torch": "PyTorch", "jax": "JAX"}
 
 
