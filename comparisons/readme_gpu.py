@@ -46,7 +46,7 @@ def held(rows: list[Row]) -> str:
     by = "by a second instrument, by the closed forms of many_heads, or 0 B once all is dropped"
     slower = [f"{row['ratio']:.2f} ({row['framework']})" for row in rows if row["phase"] == "recording"]
     counted = f"Bytes held between passes: {equal} of {len(said)} are what was said before ({by})"
-    return f"{counted}. A recorded step takes {', '.join(slower)} of one that is not."
+    return f"{counted}. A step whose held bytes are recorded takes {', '.join(slower)} of the time of one that is not."
 
 
 def peaks(rows: list[Row], lacking: Cells) -> str:
@@ -67,11 +67,11 @@ def times(rows: list[Row]) -> str:
             found = [own.get((regime, losses, side, name)) for name in names]
             ratios = [f"{row['time_ratio']:.2f}" if row else "-" for row in found]
             lines.append([f"{regime}, K={losses}, {side}", *ratios])
-        best = min(row["against_torch"] for row in found if row)
+        best = min(row["against_torch"] for of, row in own.items() if of[0] == regime and "against_torch" in row)
         told.append(f"{best:.2f} ({regime})")
     table = Table("", ["time, in terms of `summed`", *names], lines).markdown()
-    said = f"JAX's fastest gradient per loss takes {', '.join(told)} of the time of PyTorch's."
-    return f"{table}\n\nSizes like these launch kernels: {said}"
+    said = f"JAX's fastest gradient per loss takes {', '.join(told)} of the time of PyTorch's fastest."
+    return f"{table}\n\n{said}"
 
 
 def precision(rows: list[Row]) -> str:

@@ -454,6 +454,7 @@ SPELLED_OUT = {
     "huber": lambda x: F.huber_loss(x, X.flip(0)),
     "huber, delta": lambda x: F.huber_loss(x, X.flip(0), "none", 0.3).sin().sum(),
     "huber, at 0": lambda x: F.huber_loss(x, X),
+    "huber, far": lambda x: F.huber_loss(1e300 * x, X, delta=0.5) / 1e300,
     "glu": lambda x: F.glu(x).sin().sum(),
     "glu, dim": lambda x: torch.nn.GLU(0)(x).sin().sum(),
     "weight norm": lambda x: torch._weight_norm(x, x[:, :1, :1], 0).sin().sum(),
@@ -465,6 +466,11 @@ SPELLED_OUT = {
     "solve, columns": lambda x: torch.linalg.solve(SQUARE * x[:, :1, :1], x[:, 0, :2]).sin().sum(),
     "solve, one for all": lambda x: torch.linalg.solve(SQUARE[0] * x[0, 0, 0], x[:, :2]).sin().sum(),
     "slogdet": lambda x: sum(map(torch.sum, torch.linalg.slogdet(SQUARE + x[:, :2, :2]))),
+    "solve, by keyword": lambda x: torch.linalg.solve(B=x[:, :2], A=SQUARE.sin()).sin().sum(),
+    "slogdet, by keyword": lambda x: torch.linalg.slogdet(A=SQUARE + x[:, :2, :2])[1].sin().sum(),
+    "slogdet, of torch": lambda x: torch.slogdet(input=SQUARE + x[:, :2, :2])[1].sin().sum(),
+    "slogdet, complex": lambda x: torch.linalg.slogdet(torch.complex(SQUARE, x[:, :2, :2]))[0].real.sum(),
+    "logdet, complex": lambda x: torch.logdet(torch.complex(SQUARE, x[:, :2, :2])).imag.sin().sum(),
     "slogdet, named": lambda x: (SQUARE + x[:, :2, :2]).slogdet().logabsdet.sin().sum(),
     "logdet": lambda x: torch.logdet(x @ x.mT + torch.eye(3)).sin().sum(),
 }
@@ -484,6 +490,17 @@ def test_spelled_out_is_what_the_fused_one_gives(name):
         torch.testing.assert_close(taken(), expected, rtol=1e-12, atol=1e-12)
 
 
-def test_the_logarithm_of_a_negative_determinant_is_not_a_number():
+@pytest.mark.parametrize("diagonal", [[1.0, -1.0], [0.0, 1.0], [0.0, 0.0], [-2.0, -1.0]])
+def test_determinants_spelled_out_are_those_of_any_sign_and_none(diagonal):
+    matrix = torch.diag(torch.tensor(diagonal))
+    expected = *torch.linalg.slogdet(matrix), torch.logdet(matrix)
     with composed():
-        assert torch.logdet(torch.diag(torch.tensor([1.0, -1.0]))).isnan()
+        found = *torch.linalg.slogdet(matrix), torch.logdet(matrix)
+    torch.testing.assert_close(found, expected, equal_nan=True)
+
+
+def test_out_is_left_to_the_operation_itself():
+    out = torch.empty(2, 2)
+    with composed():
+        torch.linalg.solve(2 * torch.eye(2), torch.eye(2), out=out)
+    torch.testing.assert_close(out, 0.5 * torch.eye(2))

@@ -91,7 +91,7 @@ def steps(stated: Problem) -> np.ndarray:
     length = {
         name: np.sqrt(_inner(arrays, arrays)) for name, arrays in (("x", stated.params), ("v", direction(stated)))
     }
-    return length["x"] / length["v"] * 0.5 ** np.array(HALVINGS[:11])
+    return length["x"] / length["v"] * 0.5 ** HALVINGS[:11]
 
 
 def second_direction(stated: Problem) -> Arrays:

@@ -92,8 +92,10 @@ def _said(slopes: tuple[Slope, ...]) -> str:
         wrong = [slope.side for slope in own if slope.right is False]
         if any(slope.flat for slope in own):
             what, _ = WHAT[own[0].order]
-            remedy = "take other parameters, or leave it out"
-            lines.append(f"-> no {what} of {loss!r} can be compared where it is 0: {remedy}")
+            lines.append(
+                f"-> {loss!r} is flat where the sides differ: no {what} can be compared there; take other parameters, "
+                "or leave it out"
+            )
         elif not wrong and any(slope.kink for slope in own):
             lines.append(f"-> {loss!r} is not smooth here (a relu, an abs, a tie): each side takes its own subgradient")
         elif len(wrong) == 1:

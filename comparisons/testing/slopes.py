@@ -8,8 +8,8 @@ import numpy as np
 from comparisons.layout import Arrays
 from comparisons.testing.sides import Side
 
-HALVINGS = range(3, 20)
-FLAT = 1e-12  # of what a derivative becomes within the parameters' own length: below it, it is rounding of 0
+HALVINGS = np.arange(3, 20)
+FLAT = 1e-12  # of what a derivative becomes within its parameters' own length: below it, it is rounding of 0
 WHAT = {1: ("gradient", "loss"), 2: ("Hessian-vector product", "gradient")}
 
 
@@ -61,7 +61,8 @@ def first_order(loss: str, params: Arrays, grads: Mapping[str, Arrays], sides: M
         points = [{name: p + step * along[name] for name, p in params.items()} for step in steps]
         return [found[loss] for found in sides[side].values(points)]
 
-    return _tested(1, loss, {side: _inner(grads[side], along) for side in grads}, values, _length(params) or 1.0)
+    claims = {side: _inner(grads[side], along) for side in grads}
+    return _tested(1, loss, claims, values, _length(params) or 1.0, _length(_moved(params, along)))
 
 
 def second_order(
@@ -77,36 +78,36 @@ def second_order(
         return [_inner(grads[loss], toward) for _, grads in sides[side].gradients(points)]
 
     claims = {side: _inner(products[side], toward) / length for side in products}
-    return _tested(2, loss, claims, values, _length(params) or 1.0)
+    return _tested(2, loss, claims, values, _length(params) or 1.0, _length(_moved(params, along)))
 
 
-def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, reach: float) -> list[Slope]:
-    steps = [reach * 0.5**k for k in HALVINGS]
+def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, reach: float, own: float) -> list[Slope]:
+    """`reach` is the length of the parameters, `own` of those that move."""
+    steps = reach * 0.5**HALVINGS
     first, second = claims.values()
     gap, size = abs(first - second), max(abs(first), abs(second))
     series = {side: np.array(values(side, [0.0] + [sign * h for h in steps for sign in (1, -1)])) for side in claims}
-    flat = _flat(size, list(series.values()), steps[0], reach)
+    flat = _flat(size, list(series.values()), steps, own)
     found = []
     for side, claimed in claims.items():
         here, ups, downs = series[side][0], series[side][1::2], series[side][2::2]
-        derivative, doubt = _derivative(ups, downs, np.array(steps))
+        derivative, doubt = _derivative(here, ups, downs, steps)
         near = min(gap / 3, max(1e-3 * max(size, abs(derivative)), 3 * doubt))
-        kink = _kink(here, ups, downs, np.array(steps), gap)
+        kink = _kink(here, ups, downs, steps, gap)
         right = None if flat or not doubt <= gap / 10 else bool(abs(derivative - claimed) < near)
-        if kink:
+        if kink and not flat:
             right = None if min(kink) - near <= claimed <= max(kink) + near else False
-        remainders = abs(ups - here - np.array(steps) * claimed)
+        remainders = abs(ups - here - steps * claimed)
         exponent = None if right is None else _exponent(remainders, abs(ups).max() + abs(here))
         found.append(Slope(side, loss, derivative, claimed, exponent, right, order, bool(kink), flat))
     return found
 
 
-def _flat(size: float, series: list[np.ndarray], step: float, reach: float) -> bool:
-    """Whether claims of this size, and how far apart the two functions are, are rounding beside what is a step away."""
-    first, second = series
-    curved = min(abs(up - 2 * here + down) / step**2 for here, up, down, *_ in series)
-    apart, far = abs(first[0] - second[0]), min(abs(found[1] - found[0]) for found in series)
-    return bool(size <= FLAT * curved * reach and apart <= FLAT * far)
+def _flat(size: float, series: list[np.ndarray], steps: np.ndarray, own: float) -> bool:
+    """Whether claims of this size, and how far apart the two functions are, are rounding beside the curvature."""
+    curved = min((abs(f[1::2] - 2 * f[0] + f[2::2]) / steps**2)[:6].min() for f in series)
+    apart = abs(series[0][0] - series[1][0])
+    return bool(np.isfinite(curved) and size <= FLAT * curved * own and apart <= FLAT * curved * own**2)
 
 
 def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, gap: float) -> tuple[float, float] | None:
@@ -117,16 +118,18 @@ def _kink(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray, ga
     return (up[11], down[11]) if apart.min() > max(0.5 * apart.max(), gap / 2, noise) else None
 
 
-def _derivative(ups: np.ndarray, downs: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
+def _derivative(here: float, ups: np.ndarray, downs: np.ndarray, steps: np.ndarray) -> tuple[float, float]:
     """The central difference that changes least when its step is halved, extrapolated, and how far off it may be.
 
-    That is by how much it changed, and no less than what a few last bits of f make of it.
+    That is by how much it changed, and no less than what f's rounding makes of it: what the smallest steps see of f
+    beyond a parabola.
     """
     central = (ups - downs) / (2 * steps)
     extrapolated = (4 * central[1:] - central[:-1]) / 3
-    bits = 4 * np.finfo(float).eps * abs(ups).max() / steps[2:]
-    doubts = np.maximum(abs(np.diff(extrapolated)), bits)
-    best = int(doubts.argmin())
+    bends = ups - 2 * here + downs
+    noise = max(abs(bends[:-1] - 4 * bends[1:])[-4:].max() / 4, np.finfo(float).eps * abs(here))
+    doubts = np.maximum(abs(np.diff(extrapolated)), 2 * noise / steps[2:])
+    best = int(np.where(np.isfinite(doubts), doubts, np.inf).argmin())
     return float(extrapolated[best + 1]), float(doubts[best])
 
 
@@ -143,6 +146,10 @@ def _apart(grads: Mapping[str, Arrays], params: Arrays) -> Arrays | None:
     along = {name: _dense(first[name], p) - _dense(second[name], p) for name, p in params.items()}
     length = _length(along)
     return {name: v / length for name, v in along.items()} if np.isfinite(length) and length else None
+
+
+def _moved(params: Arrays, along: Arrays) -> Arrays:
+    return {name: p for name, p in params.items() if along[name].any()}
 
 
 def _length(arrays: Arrays) -> float:

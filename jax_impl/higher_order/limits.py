@@ -12,7 +12,7 @@ Loss = Callable[[Array], Array]
 
 
 class Limit(NamedTuple):
-    """A scalar loss of x (4, 6), the same loss in a form that every mode differentiates twice, and how it was made."""
+    """A scalar loss of x (4, 6), the same loss in a form that every mode differentiates, and how it was made."""
 
     loss: Loss
     remedy: Loss

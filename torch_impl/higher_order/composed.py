@@ -66,7 +66,7 @@ def _not_tracked(norm: str, running_mean: Tensor | None) -> None:
 
 
 def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
-    """The fused kernel has no forward mode, and on the CPU its backward's own derivative is silently wrong for `v`.
+    """The fused kernel has no forward mode, and its backward's own derivative is silently wrong for `v` (on the CPU).
 
     Parametrizations and `torch.nn.utils.weight_norm` call it; there even reverse over reverse is wrong.
     """
@@ -75,7 +75,7 @@ def weight_norm(v: Tensor, g: Tensor, dim: int = 0) -> Tensor:
 
 def glu(x: Tensor, dim: int = -1) -> Tensor:
     """The fused kernel's tangent has no derivative."""
-    a, b = x.chunk(2, dim)
+    a, b = x.split(x.shape[dim] // 2, dim)
     return a * b.sigmoid()
 
 
@@ -92,7 +92,7 @@ def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float 
     """The fused backward has no forward mode; `F.smooth_l1_loss` has one."""
     _left("huber_loss", weight=weight)
     error = x - target
-    near, far = 0.5 * error.square(), delta * (error.abs() - 0.5 * delta)
+    near, far = 0.5 * error.clamp(-delta, delta).square(), delta * (error.abs() - 0.5 * delta)
     return _reduced(torch.where(error.abs() < delta, near, far), reduction)
 
 
@@ -108,32 +108,36 @@ def _reduced(losses: Tensor, reduction: str) -> Tensor:
     return REDUCTIONS[reduction](losses)
 
 
-def solve(a: Tensor, b: Tensor, *, left: bool = True) -> Tensor:
+def solve(A: Tensor, B: Tensor, *, left: bool = True) -> Tensor:
     """The forward-mode rule reads LU factors as constants: its own derivative is silently wrong (pytorch#192540)."""
     if not left:
-        return solve(a.mT, b.mT).mT
-    column = b.ndim == 1 or b.shape == a.shape[:-1]
-    x = torch.linalg.lu_solve(*torch.linalg.lu_factor(a), b[..., None] if column else b)
+        return solve(A.mT, B.mT).mT
+    column = B.ndim == 1 or B.shape == A.shape[:-1]
+    x = torch.linalg.lu_solve(*torch.linalg.lu_factor(A), B[..., None] if column else B)
     return x[..., 0] if column else x
 
 
-def slogdet(a: Tensor) -> torch.return_types.linalg_slogdet:
-    """The same; of a real matrix, whose sign is a constant."""
-    value = torch.linalg.lu_factor(a).LU.diagonal(dim1=-2, dim2=-1).abs().log().sum(-1)
-    return torch.return_types.linalg_slogdet((torch.linalg.slogdet(a).sign.detach(), value))
+def slogdet(A: Tensor) -> torch.return_types.linalg_slogdet:
+    """The same."""
+    factors, pivots, _ = torch.linalg.lu_factor_ex(A)
+    diagonal = factors.diagonal(dim1=-2, dim2=-1)
+    swaps = (pivots != torch.arange(1, A.shape[-1] + 1, device=A.device)).sum(-1)
+    sign = diagonal.sgn().prod(-1) * (1 - 2 * (swaps % 2))
+    return torch.return_types.linalg_slogdet((sign, diagonal.abs().log().sum(-1)))
 
 
-def logdet(a: Tensor) -> Tensor:
-    """The same; NaN where the determinant is negative."""
-    sign, value = slogdet(a)
-    return torch.where(sign < 0, torch.nan, value)
+def logdet(input: Tensor) -> Tensor:
+    """The same; NaN where a real determinant is negative."""
+    sign, value = slogdet(input)
+    return value + sign.log() if input.is_complex() else torch.where(sign < 0, torch.nan, value)
 
 
 class composed(TorchFunctionMode):
-    """Inside this block these operations are elementary ones, right at every order.
+    """Inside this block these operations, called by the names below, are elementary ones, right at every order.
 
-    `F.group_norm` and `F.rms_norm` are right as they are. `torch.linalg.det` is wrong as `slogdet` is and is left: its
-    gradient at a singular matrix would be lost.
+    `F.group_norm` and `F.rms_norm` are right as they are. Left as they are, and wrong as `solve` is: `torch.linalg.det`
+    (spelled out, its gradient at a singular matrix would be lost), `solve_ex` and `tensorsolve`. For float32 and
+    float64: in half precision the fused kernels accumulate in float32, and elementary operations do not.
     """
 
     SPELLED_OUT = {  # noqa: RUF012
@@ -145,9 +149,13 @@ class composed(TorchFunctionMode):
         F.mse_loss: mse_loss,
         F.huber_loss: huber_loss,
         torch.linalg.solve: solve,
-        **dict.fromkeys([torch.linalg.slogdet, torch.slogdet, torch.Tensor.slogdet], slogdet),
-        **dict.fromkeys([torch.logdet, torch.Tensor.logdet], logdet),
+        torch.linalg.slogdet: slogdet,
+        torch.slogdet: lambda input: slogdet(input),
+        torch.Tensor.slogdet: slogdet,
+        torch.logdet: logdet,
+        torch.Tensor.logdet: logdet,
     }
 
     def __torch_function__(self, func, types, args=(), kwargs=None):
-        return self.SPELLED_OUT.get(func, func)(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        return (func if "out" in kwargs else self.SPELLED_OUT.get(func, func))(*args, **kwargs)
