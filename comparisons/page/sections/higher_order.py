@@ -100,5 +100,5 @@ def _cell(run: Run, row: Row | None) -> dict[str, Any]:
     if row["status"] != "unsupported":
         return {"state": "bad", "text": row["status"], "anchor": run.anchor(row)}
     if "error" in row:
-        return {"state": "bad", "text": "wrong by ", "number": figure(run, row, "error", "error")}
+        return {"state": "bad", "number": figure(run, row, "error", "error")}
     return {"state": "none", "text": "raises", "anchor": run.anchor(row)}
