@@ -43,6 +43,7 @@ SILENTLY_WRONG = {
     "weight_norm": {"reverse_over_reverse", "third"},
     "linalg.solve": {"reverse_over_forward"},
     "logdet": {"reverse_over_forward"},
+    "scatter prod": {"forward_over_reverse", "reverse_over_forward", "hessian"},
 }
 
 
@@ -54,11 +55,25 @@ def test_what_pytorch_gets_silently_wrong_is_known_and_composed_is_right(name):
     assert all(row["recipe_error"] <= (1e-4 if "float32" in name else 1e-12) for row in rows.values())
 
 
+def test_what_is_wrong_in_the_first_derivative_already():
+    """A product's tangent is 0, and a float64 gradient has a float32's sixth in it."""
+    x = torch.linspace(0.1, 2, 24, dtype=torch.float64).view(4, 6).requires_grad_()
+    loss = limits.SIDES["torch"].LIMITS["scatter prod"].loss
+    (gradient,) = torch.autograd.grad(loss(x), x)
+    assert gradient.sum() != 0 == torch.func.jvp(loss, (x.detach(),), (torch.ones_like(x),))[1]
+    (sixth,) = torch.autograd.grad(torch.nn.functional.hardsigmoid(x).sum(), x)
+    assert 1e-9 < abs(6 * sixth - 1).max() < 1e-7
+    with in_torch.composed():
+        (sixth,) = torch.autograd.grad(torch.nn.functional.hardsigmoid(x).sum(), x)
+    assert abs(6 * sixth - 1).max() < 1e-15
+
+
 IN_JAX = {
     "layer_norm": lambda x: jax.nn.standardize(x, axis=1, epsilon=1e-5) * x[0],
     "batch_norm": lambda x: jax.nn.standardize(x, axis=0, epsilon=1e-5) * x[0],
     "weight_norm": lambda x: x * (x[:, :1] / jnp.linalg.norm(x, axis=1, keepdims=True)),
     "glu": jax.nn.glu,
+    "hardsigmoid": jax.nn.hard_sigmoid,
     "linalg.solve": lambda x: jnp.linalg.solve(x @ x.T + jnp.eye(4), x),
     "logdet": lambda x: jnp.linalg.slogdet(x @ x.T)[1],
 }

@@ -77,38 +77,6 @@ def lstm_without_mkldnn(x: Tensor) -> Tensor:
         return lstm_float32(x)
 
 
-def layer_norm(x: Tensor) -> Tensor:
-    return F.layer_norm(x, (6,), weight=x[0]).sin().sum()
-
-
-def batch_norm(x: Tensor) -> Tensor:
-    return F.batch_norm(x, None, None, weight=x[0], training=True).sin().sum()
-
-
-def weight_norm(x: Tensor) -> Tensor:
-    return torch._weight_norm(x, x[:, :1], 0).sin().sum()
-
-
-def glu(x: Tensor) -> Tensor:
-    return F.glu(x).sin().sum()
-
-
-def mse_loss(x: Tensor) -> Tensor:
-    return F.mse_loss(x.sin(), torch.ones_like(x))
-
-
-def huber_loss(x: Tensor) -> Tensor:
-    return F.huber_loss(x.sin(), torch.ones_like(x))
-
-
-def solve(x: Tensor) -> Tensor:
-    return torch.linalg.solve(x @ x.T + torch.eye(4, dtype=x.dtype), x).sin().sum()
-
-
-def logdet(x: Tensor) -> Tensor:
-    return torch.logdet(x @ x.T).sin()
-
-
 def cdist(x: Tensor) -> Tensor:
     return torch.cdist(x, x.flip(1)).sin().sum()
 
@@ -117,14 +85,16 @@ def cdist_composed(x: Tensor) -> Tensor:
     return torch.linalg.vector_norm(x[:, None] - x.flip(1), dim=-1).sin().sum()
 
 
-def spelled_out(loss: Loss) -> Limit:
-    """A loss that `composed` spells out."""
+PLACES = torch.arange(24).view(4, 6) % 3
 
-    def elementary(x: Tensor) -> Tensor:
-        with composed():
-            return loss(x)
 
-    return Limit(loss, elementary, "inside `composed`")
+def scatter_prod(x: Tensor) -> Tensor:
+    """Its first tangent is 0 already."""
+    return torch.ones_like(x).scatter_reduce(1, PLACES, x, "prod").sin().sum()
+
+
+def scatter_by_mask(x: Tensor) -> Tensor:
+    return torch.where(F.one_hot(PLACES, 6) > 0, x[..., None], 1.0).prod(1).sin().sum()
 
 
 class Cube(autograd.Function):
@@ -156,12 +126,32 @@ class CubeWithTangent(Cube):
         return tangent * 3 * x**2
 
 
+def spelled_out(loss: Loss) -> Limit:
+    """A loss that `composed` spells out."""
+
+    def elementary(x: Tensor) -> Tensor:
+        with composed():
+            return loss(x)
+
+    return Limit(loss, elementary, "inside `composed`")
+
+
+SPELLED_OUT: dict[str, Loss] = {
+    "layer_norm": lambda x: F.layer_norm(x, (6,), weight=x[0]).sin().sum(),
+    "batch_norm": lambda x: F.batch_norm(x, None, None, weight=x[0], training=True).sin().sum(),
+    "weight_norm": lambda x: torch._weight_norm(x, x[:, :1], 0).sin().sum(),
+    "glu": lambda x: F.glu(x).sin().sum(),
+    "hardsigmoid": lambda x: F.hardsigmoid(x).sin().sum(),
+    "mse_loss": lambda x: F.mse_loss(x.sin(), torch.ones_like(x)),
+    "huber_loss": lambda x: F.huber_loss(x.sin(), torch.ones_like(x)),
+    "linalg.solve": lambda x: torch.linalg.solve(x @ x.T + torch.eye(4, dtype=x.dtype), x).sin().sum(),
+    "logdet": lambda x: torch.logdet(x @ x.T).sin(),
+}
 LIMITS = {
     "fused attention": Limit(attention, attention_by_math, "`SDPBackend.MATH`"),
     "float32 LSTM": Limit(lstm_float32, lstm_without_mkldnn, "its forward without mkldnn"),
-    **{loss.__name__: spelled_out(loss) for loss in (layer_norm, batch_norm, weight_norm, glu, mse_loss, huber_loss)},
-    "linalg.solve": spelled_out(solve),
-    "logdet": spelled_out(logdet),
+    **{name: spelled_out(loss) for name, loss in SPELLED_OUT.items()},
+    "scatter prod": Limit(scatter_prod, scatter_by_mask, "`where` and `prod`"),
     "cdist": Limit(cdist, cdist_composed, "differences and vector_norm"),
     "autograd.Function": Limit(
         lambda x: Cube.apply(x).sum(),
