@@ -88,6 +88,12 @@ def test_jax_has_in_every_mode_what_pytorch_has_inside_composed(name, mode):
     np.testing.assert_allclose(actual, expected, rtol=0, atol=1e-12 * abs(expected).max())
 
 
+def test_jax_refuses_a_scattered_product():
+    rows, places = np.arange(4)[:, None], np.arange(24).reshape(4, 6) % 3
+    with pytest.raises(NotImplementedError, match="scatter_mul gradients"):
+        jax.jvp(lambda x: jnp.ones((4, 6)).at[rows, places].multiply(x).sum(), [jnp.ones((4, 6))], [jnp.ones((4, 6))])
+
+
 def test_the_peak_of_a_diagonal_grows_with_n_and_not_with_its_square():
     losses = Losses(lambda p: p["w"].sin(), {"a": lambda p, z: (z**2).sum()})
     small, large = (peak(lambda: in_torch.hessian_diagonal(losses, {"w": torch.ones(n)}, chunk=1)) for n in (500, 1000))
