@@ -21,7 +21,8 @@ def gradients(document: dict[str, Any], path: str) -> str:
     found, rows = document["environment"], document["gradients"]
     worst = max(row["relative_error"] for row in rows if row["dtype"] == "float64" and "relative_error" in row)
     versions = ", ".join(f"{name} {found[name]}" for name in ("torch", "jax", "flax"))
-    counted = f"{found['machine']}; {versions}: {len(rows):,} rows of gradients in [{path}]({path})"
+    where = f"{found['machine']}; {versions}; sources {found['commit']}"
+    counted = f"{where}: {len(rows):,} rows of gradients in [{path}]({path})"
     apart = f"float64 apart by at most {worst:.1e} of leaf scale"
     measured = {(row["problem"], row["strategy"]) for row in rows}
     missing = {(of, name) for of in SIZES for name in EVERY} - measured

@@ -62,7 +62,7 @@ def first_order(loss: str, params: Arrays, grads: Mapping[str, Arrays], sides: M
         return [found[loss] for found in sides[side].values(points)]
 
     claims = {side: _inner(grads[side], along) for side in grads}
-    return _tested(1, loss, claims, values, _length(params) or 1.0, _length(_moved(params, along)))
+    return _tested(1, loss, claims, values, params, along)
 
 
 def second_order(
@@ -78,12 +78,14 @@ def second_order(
         return [_inner(grads[loss], toward) for _, grads in sides[side].gradients(points)]
 
     claims = {side: _inner(products[side], toward) / length for side in products}
-    return _tested(2, loss, claims, values, _length(params) or 1.0, _length(_moved(params, along)))
+    return _tested(2, loss, claims, values, params, along)
 
 
-def _tested(order: int, loss: str, claims: dict[str, float], values: Callable, reach: float, own: float) -> list[Slope]:
-    """`reach` is the length of the parameters, `own` of those that move."""
-    steps = reach * 0.5**HALVINGS
+def _tested(
+    order: int, loss: str, claims: dict[str, float], values: Callable, params: Arrays, along: Arrays
+) -> list[Slope]:
+    steps = (_length(params) or 1.0) * 0.5**HALVINGS
+    own = _length({name: p for name, p in params.items() if along[name].any()})  # of those that move
     first, second = claims.values()
     gap, size = abs(first - second), max(abs(first), abs(second))
     series = {side: np.array(values(side, [0.0] + [sign * h for h in steps for sign in (1, -1)])) for side in claims}
@@ -146,10 +148,6 @@ def _apart(grads: Mapping[str, Arrays], params: Arrays) -> Arrays | None:
     along = {name: _dense(first[name], p) - _dense(second[name], p) for name, p in params.items()}
     length = _length(along)
     return {name: v / length for name, v in along.items()} if np.isfinite(length) and length else None
-
-
-def _moved(params: Arrays, along: Arrays) -> Arrays:
-    return {name: p for name, p in params.items() if along[name].any()}
 
 
 def _length(arrays: Arrays) -> float:

@@ -89,19 +89,19 @@ REDUCTIONS = {"mean": torch.mean, "sum": torch.sum, "none": torch.clone}
 
 def mse_loss(x: Tensor, target: Tensor, size_average=None, reduce=None, reduction: str = "mean", weight=None) -> Tensor:
     """The fused backward's forward-mode rule divides in place what may be an immutable zero (pytorch#123996)."""
-    _left("mse_loss", size_average=size_average, reduce=reduce, weight=weight)
+    _unset("mse_loss", size_average=size_average, reduce=reduce, weight=weight)
     return _reduced((x - target).square(), reduction)
 
 
 def huber_loss(x: Tensor, target: Tensor, reduction: str = "mean", delta: float = 1.0, weight=None) -> Tensor:
     """The fused backward has no forward mode; `F.smooth_l1_loss` has one."""
-    _left("huber_loss", weight=weight)
+    _unset("huber_loss", weight=weight)
     error = x - target
     near, far = 0.5 * error.clamp(-delta, delta).square(), delta * (error.abs() - 0.5 * delta)
     return _reduced(torch.where(error.abs() < delta, near, far), reduction)
 
 
-def _left(loss: str, **options) -> None:
+def _unset(loss: str, **options) -> None:
     for argument, given in options.items():
         if given is not None:
             raise ValueError(f"`{argument}` of `{loss}` is not spelled out: leave it at None, or write the loss out")
